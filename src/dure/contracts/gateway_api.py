@@ -1,0 +1,46 @@
+"""The SQL doors between the gateway and PostgreSQL: schema `gateway_api`, and nothing else.
+
+The gateway's database role may execute these functions and touch no table. Every function is
+one transaction and safe to call again with the same arguments when its answer was lost.
+Parameters are psycopg's.
+"""
+
+SCHEMA = "gateway_api"
+DATABASE_ROLE = "dure_gateway"
+
+#: (process uuid, node text, os pid int, software version text) → void. Registers a gateway process;
+#: it owns its journal and its escrow until it is finished.
+START_PROCESS = "SELECT gateway_api.start_process(%s, %s, %s, %s)"
+
+#: (process uuid, figures json text) → void. At least every 5 s while the process lives.
+HEARTBEAT = "SELECT gateway_api.heartbeat(%s, %s)"
+
+#: (since bigint) → rows (version bigint, kind text, id text, payload text | null), by version.
+DIRECTORY_CHANGES = "SELECT version, kind, id, payload FROM gateway_api.directory_changes(%s)"
+
+#: (process uuid, award uuid, transfer uuid, needed micro-won bigint) → one row
+#: (granted, award_left, escrow_elsewhere), all micro-won. Moves a slice from the award into this
+#: process's escrow. `granted` is 0 or at least `needed`. Calling again with the same transfer id
+#: answers the first call's grant.
+LEASE = "SELECT granted, award_left, escrow_elsewhere FROM gateway_api.lease(%s, %s, %s, %s)"
+
+#: (process uuid, award uuid, transfer uuid, amount micro-won bigint) → void. Returns idle escrow.
+GIVE_BACK = "SELECT gateway_api.give_back(%s, %s, %s, %s)"
+
+#: (award uuid) → void. Asks every process, by NOTIFY on `RECALL_CHANNEL` with the award's id as
+#: payload, to give back what it can spare of this award.
+RECALL = "SELECT gateway_api.recall(%s)"
+
+#: (process uuid) → bigint: the last journal sequence that is posted, 0 for none; null for an unknown process.
+POSTED_SEQUENCE = "SELECT gateway_api.posted_sequence(%s)"
+
+#: (process uuid, after sequence bigint, up_to sequence bigint, records json text) → bigint: the new mark.
+#: `records` is a JSON array of `UsageRecord`. Nothing happens, and the standing mark is answered,
+#: unless the mark equals `after`: that makes posting exactly-once, whatever dies when.
+POST_USAGE = "SELECT gateway_api.post_usage(%s, %s, %s, %s)"
+
+#: (process uuid) → void. For a process that has ended and whose journal is posted to its end:
+#: returns all its escrow and marks it finished.
+FINISH_PROCESS = "SELECT gateway_api.finish_process(%s)"
+
+RECALL_CHANNEL = "dure_recall"

@@ -1,0 +1,1 @@
+"""How the control plane is put together: settings, routes, entry points."""

@@ -1,0 +1,209 @@
+"""Django settings, all from the environment: the same code runs on a laptop and for a nation.
+
+`DURE_DATABASE_URL` is required. Everything else has a safe default; `dure up` sets what it needs.
+"""
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.csp import CSP
+from django.utils.translation import gettext_lazy as _
+from psycopg.conninfo import conninfo_to_dict
+
+from dure import __version__
+
+
+def _flag(name: str) -> bool:
+    return os.environ.get(name, "").lower() in {"1", "true", "yes", "on"}
+
+
+def _database(url: str) -> dict[str, object]:
+    parts = conninfo_to_dict(url)
+    known = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "NAME"}
+    options = {name: value for name, value in parts.items() if name not in known}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        **{setting: str(parts.get(name) or "") for name, setting in known.items()},
+        "NAME": str(parts.get("dbname") or "dure"),
+        "CONN_MAX_AGE": 600,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 5, "application_name": "dure", **options},
+        "TEST": {"NAME": os.environ.get("DURE_TEST_DATABASE") or None},
+    }
+
+
+REPOSITORY = Path(__file__).resolve().parents[4]
+DURE_VERSION = __version__
+DURE_DATA_DIR = Path(os.environ["DURE_DATA_DIR"]).resolve() if os.environ.get("DURE_DATA_DIR") else None
+DURE_PORTAL_URL = os.environ.get("DURE_PORTAL_URL", "http://127.0.0.1:8000")
+DURE_GATEWAY_URL = os.environ.get("DURE_GATEWAY_URL", "http://127.0.0.1:8080")
+#: The demonstration banner and the list of demonstration sign-ins.
+DURE_DEMO = _flag("DURE_DEMO")
+
+if not os.environ.get("DURE_DATABASE_URL"):
+    raise ImproperlyConfigured(
+        "DURE_DATABASE_URL is not set: it names the PostgreSQL database, postgresql://user@host/name"
+    )
+DATABASES = {"default": _database(os.environ["DURE_DATABASE_URL"])}
+
+
+def _secret_key() -> str:
+    if key := os.environ.get("DURE_SECRET_KEY"):
+        return key
+    if DURE_DATA_DIR and (path := DURE_DATA_DIR / "secret_key").is_file():
+        return path.read_text().strip()
+    raise ImproperlyConfigured("DURE_SECRET_KEY is not set, and there is no secret_key file in DURE_DATA_DIR")
+
+
+SECRET_KEY = _secret_key()
+DEBUG = _flag("DURE_DEBUG")
+_portal = urlsplit(DURE_PORTAL_URL)
+ALLOWED_HOSTS = [
+    *filter(None, os.environ.get("DURE_ALLOWED_HOSTS", "").split(",")),
+    _portal.hostname or "localhost",
+    "127.0.0.1",
+    "localhost",
+    "[::1]",
+]
+CSRF_TRUSTED_ORIGINS = [DURE_PORTAL_URL]
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "django_htmx",
+    "pgtrigger",
+    "procrastinate.contrib.django",
+    "dure.control.foundation",
+    "dure.control.identity",
+    "dure.control.ledger",
+    "dure.control.catalogue",
+    "dure.control.access",
+    "dure.control.settlement",
+    "dure.control.programmes",
+    "dure.control.portal",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "dure.control.identity.middleware.ActorMiddleware",
+]
+
+ROOT_URLCONF = "dure.control.config.urls"
+WSGI_APPLICATION = "dure.control.config.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.template.context_processors.csp",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "dure.control.portal.context_processors.portal",
+            ],
+            "builtins": ["dure.control.foundation.templatetags.dure_format"],
+        },
+    }
+]
+
+AUTH_USER_MODEL = "identity.Person"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/"
+ACCOUNT_ADAPTER = "dure.control.identity.adapters.AccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_SESSION_REMEMBER = True
+
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _portal.scheme == "https"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _flag("DURE_BEHIND_PROXY") else None
+SECURE_CSP = {
+    "default-src": [CSP.SELF],
+    "script-src": [CSP.SELF, CSP.NONCE],
+    "style-src": [CSP.SELF, CSP.NONCE],
+    "img-src": [CSP.SELF, "data:"],
+    "font-src": [CSP.SELF],
+    "object-src": [CSP.NONE],
+    "base-uri": [CSP.SELF],
+    "form-action": [CSP.SELF],
+    "frame-ancestors": [CSP.NONE],
+}
+
+LANGUAGE_CODE = "ko"
+LANGUAGES = [("ko", _("Korean")), ("en", _("English"))]
+LANGUAGE_COOKIE_NAME = "dure_language"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "Asia/Seoul"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(os.environ.get("DURE_STATIC_ROOT") or REPOSITORY / "build" / "static")
+STATICFILES_DIRS = [path for path in [REPOSITORY / "build" / "assets"] if path.is_dir()]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+WHITENOISE_MAX_AGE = 31_536_000
+MEDIA_ROOT = (DURE_DATA_DIR or REPOSITORY / "build") / "media"
+
+# With no mail server set, notices are written to a folder where they can be read.
+if host := os.environ.get("DURE_SMTP_HOST"):
+    EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    EMAIL_HOST = host
+    EMAIL_PORT = int(os.environ.get("DURE_SMTP_PORT", "25"))
+    EMAIL_HOST_USER = os.environ.get("DURE_SMTP_USER", "")
+    EMAIL_HOST_PASSWORD = os.environ.get("DURE_SMTP_PASSWORD", "")
+    EMAIL_USE_TLS = _flag("DURE_SMTP_TLS")
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = str((DURE_DATA_DIR or REPOSITORY / "build") / "mail")
+DEFAULT_FROM_EMAIL = os.environ.get("DURE_MAIL_FROM", "Dure <no-reply@localhost>")
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+PROCRASTINATE_ON_APP_READY = None
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": os.environ.get("DURE_LOG_LEVEL", "WARNING")},
+}

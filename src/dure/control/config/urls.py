@@ -1,0 +1,16 @@
+"""All routes of the portal and the REST API, room by room."""
+
+from django.urls import URLPattern, URLResolver, include, path
+
+from dure.control.config.api import api
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("i18n/", include("django.conf.urls.i18n")),
+    path("api/v1/", api.urls),
+    path("", include("dure.control.identity.urls")),
+    path("", include("dure.control.programmes.urls")),
+    path("", include("dure.control.catalogue.urls")),
+    path("", include("dure.control.ledger.urls")),
+    path("", include("dure.control.settlement.urls")),
+    path("", include("dure.control.portal.urls")),
+]

@@ -1,0 +1,8 @@
+"""The portal's entry point for a WSGI server."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dure.control.config.settings")
+application = get_wsgi_application()

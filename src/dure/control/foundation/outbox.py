@@ -1,0 +1,53 @@
+"""Mail is written in the transaction of its cause and sent afterwards, so none is lost and none is false."""
+
+from datetime import timedelta
+
+from django.core.mail import EmailMessage
+from django.db import transaction
+from django.db.models import F
+
+from dure.control.foundation import clock
+from dure.control.foundation.models import OutboxMail
+
+MAX_ATTEMPTS = 10
+
+
+def send_mail_later(
+    *, to: str, subject: str, body: str, language: str, dedupe_key: str | None = None
+) -> None:
+    """Queue a notice. The same `dedupe_key` is sent once, however often it is asked for."""
+    mail = OutboxMail(
+        created_at=clock.now(),
+        to=to,
+        subject=" ".join(subject.split())[:300],
+        body=body,
+        language=language,
+        dedupe_key=dedupe_key,
+    )
+    OutboxMail.objects.bulk_create([mail], ignore_conflicts=True)
+
+
+def deliver(*, limit: int = 100) -> int:
+    """Send what waits, oldest first; returns how many went out. Two workers never send the same one."""
+    sent = 0
+    for _ in range(limit):
+        with transaction.atomic():
+            mail = (
+                OutboxMail.objects.select_for_update(skip_locked=True)
+                .filter(sent_at__isnull=True, attempts__lt=MAX_ATTEMPTS)
+                .filter(created_at__lte=clock.now() - F("attempts") * timedelta(minutes=1))
+                .order_by("created_at")
+                .first()
+            )
+            if mail is None:
+                break
+            try:
+                EmailMessage(mail.subject, mail.body, None, [mail.to]).send()
+            except OSError as error:
+                OutboxMail.objects.filter(pk=mail.pk).update(
+                    attempts=F("attempts") + 1, last_error=f"{type(error).__name__}: {error}"[:500]
+                )
+            else:
+                OutboxMail.objects.filter(pk=mail.pk).update(attempts=F("attempts") + 1, sent_at=clock.now())
+                sent += 1
+    return sent
