@@ -1,9 +1,9 @@
 """Tables that every room writes through `audit`, `outbox` and `directory`, never directly."""
 
-import pgtrigger
 from django.db import models
 
 from dure.contracts.ids import uuid7
+from dure.control.foundation.triggers import append_only
 
 
 class AuditEvent(models.Model):
@@ -26,15 +26,7 @@ class AuditEvent(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["subject_kind", "subject_id", "-sequence"], name="audit_subject")]
-        triggers = [
-            pgtrigger.Protect(name="immutable", operation=pgtrigger.Update | pgtrigger.Delete),
-            pgtrigger.Protect(
-                name="no_truncate",
-                operation=pgtrigger.Truncate,
-                level=pgtrigger.Statement,
-                when=pgtrigger.Before,
-            ),
-        ]
+        triggers = append_only()
 
 
 class OutboxMail(models.Model):
