@@ -1,0 +1,1 @@
+"""The ledger: accounts, transfers, escrow. It knows opaque owner ids only."""
