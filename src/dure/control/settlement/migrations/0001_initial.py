@@ -6,7 +6,6 @@ import pgtrigger.compiler
 import pgtrigger.migrations
 from django.db import migrations, models
 
-
 _USAGE_RECORD = files(__package__).joinpath("_usage_record.sql").read_text(encoding="utf-8")
 
 

@@ -1,0 +1,229 @@
+"""Questions about usage: an award's calls, what was spent on what, what a provider has earned.
+
+Money and tokens come from the day totals; single calls from the records. Callers have already
+decided whether the actor may ask about this award or provider.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Max, Q, QuerySet, Sum
+
+from dure.control.foundation import clock
+from dure.control.ledger import selectors as ledger
+from dure.control.settlement.models import GatewayProcess, UsageDay, UsageRecord
+
+__all__ = [
+    "GatewayProcessView",
+    "SpendLine",
+    "UsageView",
+    "gateway_processes",
+    "last_used",
+    "provider_earnings",
+    "provider_unpaid",
+    "spend_by_day",
+    "spend_by_key",
+    "spend_by_model",
+    "totals",
+    "usage",
+    "usage_record",
+]
+
+#: A gateway process says it lives every few seconds; this long without a word and it is gone.
+SILENT_AFTER = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageView:
+    """One call, without content: Dure keeps no prompt and no answer."""
+
+    request_id: UUID
+    award_id: UUID
+    key_id: UUID
+    model: str
+    endpoint: str
+    status: str
+    http_status: int
+    streamed: bool
+    estimated: bool
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost_micro_won: int
+    uncovered_micro_won: int
+    attempts: int
+    error_code: str
+    opened_at: datetime
+    first_byte_at: datetime | None
+    closed_at: datetime
+    provider_id: UUID
+    deployment_id: UUID
+    transfer_id: UUID | None
+
+    @property
+    def duration_ms(self) -> int:
+        return (self.closed_at - self.opened_at) // timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SpendLine:
+    """Totals of one group: a model, a day, a key, or everything (`group` None)."""
+
+    group: str | date | UUID | None
+    calls: int
+    failed_calls: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost_micro_won: int
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayProcessView:
+    """A gateway process that holds escrow or a journal not yet posted to its end."""
+
+    id: UUID
+    node: str
+    os_pid: int
+    version: str
+    started_at: datetime
+    last_seen_at: datetime
+    finished_at: datetime | None
+    posted_sequence: int
+    figures: dict
+    silent: bool
+    escrow_micro_won: int
+
+
+def usage(
+    *,
+    award_id: UUID,
+    status: str | None = None,
+    model: str | None = None,
+    key_id: UUID | None = None,
+    before: UUID | None = None,
+    limit: int = 50,
+) -> list[UsageView]:
+    """Calls of an award, latest first; `before` (a request id) continues a page."""
+    rows = UsageRecord.objects.filter(award_id=award_id)
+    if status:
+        rows = rows.filter(status=status)
+    if model:
+        rows = rows.filter(model=model)
+    if key_id:
+        rows = rows.filter(key_id=key_id)
+    if before:
+        rows = rows.filter(request_id__lt=before)
+    return [_usage_view(row) for row in rows.order_by("-request_id")[:limit]]
+
+
+def usage_record(*, request_id: UUID) -> UsageView | None:
+    row = UsageRecord.objects.filter(request_id=request_id).first()
+    return _usage_view(row) if row else None
+
+
+def totals(
+    *, award_ids: Collection[UUID] | None = None, since: date | None = None, until: date | None = None
+) -> SpendLine:
+    """Everything together, or of some awards, on days from `since` to `until` (Seoul, inclusive)."""
+    rows = _days(award_ids=award_ids, since=since, until=until)
+    return _line(None, rows.aggregate(**_SUMS))
+
+
+def spend_by_model(*, award_ids: Collection[UUID], since: date | None = None) -> list[SpendLine]:
+    return _group("model", _days(award_ids=award_ids, since=since), order="-cost_micro_won_sum")
+
+
+def spend_by_day(*, award_ids: Collection[UUID], since: date | None = None) -> list[SpendLine]:
+    """Days with calls only, oldest first."""
+    return _group("day", _days(award_ids=award_ids, since=since), order="day")
+
+
+def spend_by_key(*, award_ids: Collection[UUID], since: date | None = None) -> list[SpendLine]:
+    return _group("key_id", _days(award_ids=award_ids, since=since), order="-cost_micro_won_sum")
+
+
+def last_used(*, key_ids: Collection[UUID]) -> dict[UUID, datetime]:
+    """When each key's latest call ended; keys never used are absent."""
+    rows = (
+        UsageDay.objects.filter(key_id__in=key_ids).values_list("key_id").annotate(last=Max("last_closed_at"))
+    )
+    return dict(rows)
+
+
+def provider_earnings(
+    *, provider_id: UUID, by: str = "day", since: date | None = None, until: date | None = None
+) -> list[SpendLine]:
+    """What a provider has earned, grouped by `day` or `model`. No customer is named."""
+    if by not in {"day", "model"}:
+        raise ValueError(f"earnings are grouped by day or by model, not by {by!r}")
+    rows = _days(since=since, until=until).filter(provider_id=provider_id)
+    return _group(by, rows, order="day" if by == "day" else "-cost_micro_won_sum")
+
+
+def provider_unpaid(*, provider_id: UUID) -> int:
+    """What stands on the provider's payable accounts, in micro-won."""
+    return ledger.balances(owner_ids=[provider_id], kind="payable").get(provider_id, 0)
+
+
+def gateway_processes(*, finished_since: timedelta | None = None) -> list[GatewayProcessView]:
+    """Processes not finished (and, if asked, those finished lately), newest first, with their escrow."""
+    wanted = Q(finished_at=None)
+    if finished_since is not None:
+        wanted |= Q(finished_at__gte=clock.now() - finished_since)
+    rows = list(GatewayProcess.objects.filter(wanted).order_by("-started_at"))
+    held = ledger.escrow_by_counterpart(counterpart_ids=[row.pk for row in rows])
+    silent_before = clock.now() - SILENT_AFTER
+    return [
+        GatewayProcessView(
+            id=row.pk,
+            node=row.node,
+            os_pid=row.os_pid,
+            version=row.version,
+            started_at=row.started_at,
+            last_seen_at=row.last_seen_at,
+            finished_at=row.finished_at,
+            posted_sequence=row.posted_sequence,
+            figures=row.figures,
+            silent=row.finished_at is None and row.last_seen_at < silent_before,
+            escrow_micro_won=held.get(row.pk, 0),
+        )
+        for row in rows
+    ]
+
+
+_TOTALS = ("calls", "input_tokens", "output_tokens", "cached_tokens", "cost_micro_won")
+_SUMS = {f"{name}_sum": Sum(name) for name in _TOTALS} | {
+    "failed_sum": Sum("calls", filter=Q(status="failed"))
+}
+
+
+def _days(
+    *, award_ids: Collection[UUID] | None = None, since: date | None = None, until: date | None = None
+) -> QuerySet[UsageDay]:
+    rows = UsageDay.objects.all()
+    if award_ids is not None:
+        rows = rows.filter(award_id__in=award_ids)
+    if since:
+        rows = rows.filter(day__gte=since)
+    if until:
+        rows = rows.filter(day__lte=until)
+    return rows
+
+
+def _group(field: str, rows: QuerySet[UsageDay], *, order: str) -> list[SpendLine]:
+    return [_line(row[field], row) for row in rows.values(field).annotate(**_SUMS).order_by(order)]
+
+
+def _line(group: str | date | UUID | None, row: dict) -> SpendLine:
+    return SpendLine(
+        group=group,
+        failed_calls=int(row["failed_sum"] or 0),
+        **{name: int(row[f"{name}_sum"] or 0) for name in _TOTALS},
+    )
+
+
+def _usage_view(row: UsageRecord) -> UsageView:
+    return UsageView(**{name: getattr(row, name) for name in UsageView.__dataclass_fields__})

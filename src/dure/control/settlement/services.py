@@ -1,0 +1,19 @@
+"""Verbs of settlement. Usage itself is posted by the gateway's SQL door alone."""
+
+from django.db import connection, transaction
+
+from dure.control.ledger import services as ledger
+from dure.control.settlement.verification import verify_everything
+
+__all__ = ["ensure_partitions", "publish_day_heads", "verify_everything"]
+
+
+def ensure_partitions() -> None:
+    """Make the usage table's partitions for this month and the next two."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT settlement_ensure_partitions(2)")
+
+
+def publish_day_heads() -> int:
+    """Fix and publish the ledger heads of past days; returns how many are new."""
+    return ledger.publish_day_heads()

@@ -1,0 +1,111 @@
+"""Does every won on the ledger have its calls, and every call its won?
+
+Checked against the ledger's recount, on the same snapshot: each usage transfer equals the sum of
+the records that name it, each record that costs something names one, each process's sequences run
+from 1 to its mark without a gap, and the day totals are what the records come to.
+"""
+
+from django.db import connection
+
+from dure.control.foundation import audit
+from dure.control.ledger import services as ledger
+from dure.control.ledger.recount import Recount
+from dure.control.ledger.services import VerificationReport
+
+_BY_TRANSFER = """
+SELECT r.transfer_id, r.award_id, r.provider_id, sum(r.cost_micro_won)::bigint
+FROM settlement_usagerecord r JOIN ledger_transfer t ON t.id = r.transfer_id
+WHERE t.book_id = %s GROUP BY 1, 2, 3
+"""
+
+_ORPHANS = """
+SELECT r.request_id FROM settlement_usagerecord r LEFT JOIN ledger_transfer t ON t.id = r.transfer_id
+WHERE (r.cost_micro_won > 0) <> (r.transfer_id IS NOT NULL) OR (r.transfer_id IS NOT NULL AND t.id IS NULL)
+LIMIT 1
+"""
+
+_GAPS = """
+SELECT p.id, p.posted_sequence, count(r.sequence), coalesce(min(r.sequence), 0), coalesce(max(r.sequence), 0),
+       count(DISTINCT r.sequence)
+FROM settlement_gatewayprocess p LEFT JOIN settlement_usagerecord r ON r.process_id = p.id
+GROUP BY p.id, p.posted_sequence
+HAVING count(r.sequence) <> p.posted_sequence OR count(DISTINCT r.sequence) <> p.posted_sequence
+    OR coalesce(max(r.sequence), 0) <> p.posted_sequence
+LIMIT 1
+"""
+
+_DAYS = """
+SELECT coalesce(d.day, r.day), coalesce(d.award_id, r.award_id), d.calls, r.calls, d.cost, r.cost
+FROM (SELECT day, award_id, key_id, model, deployment_id, status, calls, input_tokens, output_tokens,
+             cached_tokens, cost_micro_won AS cost FROM settlement_usageday) d
+FULL JOIN (
+    SELECT (closed_at AT TIME ZONE 'Asia/Seoul')::date AS day, award_id, key_id, model, deployment_id, status,
+           count(*) AS calls, sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
+           sum(cached_tokens) AS cached_tokens, sum(cost_micro_won) AS cost
+    FROM settlement_usagerecord GROUP BY 1, 2, 3, 4, 5, 6
+) r ON (d.day, d.award_id, d.key_id, d.model, d.deployment_id, d.status)
+     = (r.day, r.award_id, r.key_id, r.model, r.deployment_id, r.status)
+WHERE (d.calls, d.input_tokens, d.output_tokens, d.cached_tokens, d.cost)
+      IS DISTINCT FROM (r.calls, r.input_tokens, r.output_tokens, r.cached_tokens, r.cost)
+LIMIT 1
+"""
+
+_FINISHED_WITH_ESCROW = """
+SELECT p.id, sum(a.credits_posted - a.debits_posted)
+FROM settlement_gatewayprocess p JOIN ledger_account a ON a.counterpart_id = p.id AND a.kind = 'escrow'
+WHERE p.finished_at IS NOT NULL AND a.credits_posted <> a.debits_posted GROUP BY p.id LIMIT 1
+"""
+
+
+def verify_everything() -> VerificationReport:
+    """Recount the ledger, the usage records against it, and the audit trail; keep the outcome."""
+    return ledger.verify(also=_usage_matches, finally_=_whole, count_usage=_count_usage)
+
+
+def _usage_matches(recount: Recount) -> str:
+    """The first usage transfer of a book that its records do not explain, in words."""
+    remaining = dict(recount.usage)
+    with connection.cursor() as cursor:
+        cursor.execute(_BY_TRANSFER, [recount.book_id])
+        for transfer_id, award_id, provider_id, cost in cursor:
+            amount, owner, payee = remaining.pop(transfer_id, (None, None, None))
+            if amount is None:
+                return f"transfer {transfer_id}: records of several awards or providers name it, or it is no usage"
+            if (amount, owner, payee) != (cost, award_id, provider_id):
+                return (
+                    f"transfer {transfer_id}: moves {amount} micro-won, its usage records come to {cost} "
+                    f"for award {award_id} and provider {provider_id}"
+                )
+    if remaining:
+        transfer_id = next(iter(remaining))
+        return (
+            f"transfer {transfer_id}: {remaining[transfer_id][0]} micro-won of usage without a usage record"
+        )
+    return ""
+
+
+def _whole() -> str:
+    """Checks that span books, and the audit trail."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ORPHANS)
+        if row := cursor.fetchone():
+            return f"usage record {row[0]}: its cost and its transfer do not agree"
+        cursor.execute(_GAPS)
+        if row := cursor.fetchone():
+            process, mark, count, least, most, _distinct = row
+            return f"gateway process {process}: posted up to {mark}, but holds {count} records from {least} to {most}"
+        cursor.execute(_DAYS)
+        if row := cursor.fetchone():
+            day, award, *figures = row
+            return f"usage of award {award} on {day}: day totals and records differ (calls, cost: {figures})"
+        cursor.execute(_FINISHED_WITH_ESCROW)
+        if row := cursor.fetchone():
+            return f"gateway process {row[0]} is finished and still holds {row[1]} micro-won of escrow"
+    return audit.first_difference() or ""
+
+
+def _count_usage() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM settlement_usagerecord")
+        (count,) = cursor.fetchone()
+        return int(count)
