@@ -104,6 +104,7 @@ class JournalWriter:
         self._sequence = 0
         self._pending: list[bytes] = []
         self._pending_bytes = 0
+        self._partial = b""
         self._callbacks: list[tuple[Callable[[], None], Callable[[], None] | None]] = []
         self._scheduled = False
         self._retry: asyncio.TimerHandle | None = None
@@ -192,15 +193,17 @@ class JournalWriter:
             batch = self._pending[:_FRAMES_PER_WRITE]
             data = batch[0] if len(batch) == 1 else b"".join(batch)
             written = os.write(self._descriptor, data)
-            self._syncer.written(data if written == len(data) else data[:written])
             self._segment_size += written
             self.written_bytes += written
             self._pending_bytes -= written
             if written < len(data):
                 # The next try must go on at this very byte, or the file would be unsound in its middle.
                 self._pending[: len(batch)] = [data[written:]]
+                self._partial += data[:written]
                 continue
             del self._pending[: len(batch)]
+            self._syncer.written(self._partial + data if self._partial else data)
+            self._partial = b""
             if self._segment_size >= self._segment_bytes and not self._closed:
                 self._rotate()
 
@@ -245,7 +248,7 @@ class JournalWriter:
 
     def _write_failed(self, error: OSError) -> None:
         if self.healthy:
-            logger.error("journal %s: %s; new requests are refused until it can be written", self.folder, error)
+            logger.error("journal %s: %s; new requests are refused until it is writable", self.folder, error)
         self.healthy = False
         self.last_error = error.strerror or str(error)
         self._give_up_ballast()
@@ -260,8 +263,14 @@ class JournalWriter:
     def _start_over(self, unsynced: bytes, error: OSError) -> None:
         if self._closed:
             return
-        self._pending.insert(0, unsynced)
-        self._pending_bytes += len(unsynced)
+        if self._partial:
+            # Its beginning went to the segment that is being left; the next one gets it whole.
+            self._pending[0] = self._partial + self._pending[0]
+            self._pending_bytes += len(self._partial)
+            self._partial = b""
+        if unsynced:
+            self._pending.insert(0, unsynced)
+            self._pending_bytes += len(unsynced)
         self._write_failed(error)
         self._segment_size = self._segment_bytes
         self._rotate()

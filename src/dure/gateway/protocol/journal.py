@@ -267,9 +267,7 @@ class Decoder:
                     position += length
                     self.sound_bytes = self._base + position
                     yield frame
-                elif length and not self._ended:
-                    return
-                elif position >= len(self._buffer):
+                elif (length and not self._ended) or position >= len(self._buffer):
                     return
                 else:
                     if self._damaged_from is None:
@@ -308,7 +306,7 @@ class Decoder:
         return max(position, len(self._buffer) - half_marker)
 
     def _frame_at(self, position: int) -> tuple[Frame | None, int]:
-        """A sound frame and its length; or none and how many bytes might still make it one (0: it never will)."""
+        """A sound frame and its length; or none, and how many bytes might make it one (0: it never is)."""
         buffer = self._buffer
         available = len(buffer) - position
         if available < FRAME_HEAD_BYTES:

@@ -1,0 +1,412 @@
+"""The gateway's line to PostgreSQL: the doors of `contracts.gateway_api`, and what to do when it is away.
+
+Nothing here is in the path of a request that has its money already. Every door may be called again
+with the same arguments, so a call on a connection that turns out to be dead is repeated at once on a
+fresh one. A call whose answer was lost may have moved money all the same: it keeps its transfer id and
+is repeated in the background until its outcome is known. Until then a lease counts as not granted and
+a give-back as gone, which errs to the side of never spending what we do not hold.
+"""
+
+import asyncio
+import logging
+import os
+import random
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+import psycopg
+from psycopg import sql
+
+from dure.contracts import gateway_api
+from dure.contracts.directory import NOTIFY_CHANNEL
+from dure.contracts.ids import uuid7
+
+logger = logging.getLogger(__name__)
+
+CALL_TIMEOUT_SECONDS = 3.0
+CONNECT_TIMEOUT_SECONDS = 3
+FIRST_BACKOFF_SECONDS = 0.05
+LAST_BACKOFF_SECONDS = 2.0
+LISTEN_CHECK_SECONDS = 3.0
+
+#: What repeating may cure: connection (08), rollback (40), resources (53), lock (55), operator (57),
+#: system (58); and what a migration that is still running cures: role (28), database (3D), schema
+#: (3F), missing function or grant (42).
+_PASSING_CLASSES = ("08", "25", "28", "3D", "3F", "40", "42", "53", "55", "57", "58")
+
+Row = tuple[Any, ...]
+
+
+class Lease(NamedTuple):
+    """An answer to `lease`, micro-won. `granted` is 0 or at least what was needed."""
+
+    granted: int
+    award_left: int
+    escrow_elsewhere: int
+
+
+class DatabaseAway(Exception):
+    """PostgreSQL did not answer. `maybe_done` tells whether the statement may have been carried out."""
+
+    def __init__(self, message: str, *, maybe_done: bool = False) -> None:
+        super().__init__(message)
+        self.maybe_done = maybe_done
+
+
+class DatabaseSilent(DatabaseAway):
+    """The time limit passed: there is a server, and it does not answer."""
+
+
+class DatabaseRefused(Exception):
+    """PostgreSQL answered, with an error that repeating will not cure; nothing was changed."""
+
+    def __init__(self, message: str, *, sqlstate: str) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+class Backoff:
+    """Doubling waits with jitter, so that many processes do not come back in one step."""
+
+    def __init__(self, first: float = FIRST_BACKOFF_SECONDS, last: float = LAST_BACKOFF_SECONDS) -> None:
+        self._first = first
+        self._last = last
+        self._next = first
+
+    def reset(self) -> None:
+        self._next = self._first
+
+    def next_seconds(self) -> float:
+        wait = self._next * random.uniform(0.7, 1.3)  # noqa: S311 - not for secrets
+        self._next = min(self._next * 2, self._last)
+        return wait
+
+
+def translated(error: psycopg.Error, *, maybe_done: bool) -> DatabaseAway | DatabaseRefused:
+    """The database's error in our two words, without the connection string or a statement's parameters."""
+    state = error.sqlstate
+    text = (error.diag.message_primary or str(error).split("\n")[0]).strip() or type(error).__name__
+    if state is None or state[:2] in _PASSING_CLASSES:
+        return DatabaseAway(text, maybe_done=maybe_done and state is None)
+    return DatabaseRefused(text, sqlstate=state)
+
+
+async def connect(dsn: str, *, application_name: str) -> psycopg.AsyncConnection[Row]:
+    """A connection in autocommit mode; `DatabaseAway` if there is none to be had."""
+    try:
+        return await psycopg.AsyncConnection.connect(
+            dsn,
+            autocommit=True,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            application_name=application_name,
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+        )
+    except psycopg.Error as error:
+        raise DatabaseAway(str(translated(error, maybe_done=False))) from None
+
+
+def abort(connection: psycopg.AsyncConnection[Row]) -> None:
+    """End a connection that may never answer, so that whoever waits on it is woken at once.
+
+    Cancelling the waiting task would make psycopg ask the server to cancel and wait for it, which a
+    server that has stopped does not answer.
+    """
+    try:
+        with socket.socket(fileno=os.dup(connection.pgconn.socket)) as line:
+            line.shutdown(socket.SHUT_RDWR)
+    except (OSError, psycopg.Error):
+        pass  # it has ended already
+
+
+async def call(
+    connection: psycopg.AsyncConnection[Row],
+    statement: str,
+    parameters: tuple[object, ...],
+    *,
+    timeout_seconds: float = CALL_TIMEOUT_SECONDS,
+) -> list[Row]:
+    """Run one statement to its end or to the time limit, whatever happens to the caller."""
+
+    async def run() -> list[Row]:
+        cursor = await connection.execute(statement, parameters)
+        return await cursor.fetchall() if cursor.description else []
+
+    work = asyncio.ensure_future(run())
+    try:
+        done, _ = await asyncio.wait((work,), timeout=timeout_seconds)
+    except asyncio.CancelledError:
+        abort(connection)
+        work.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        raise
+    if not done:
+        abort(connection)
+        await asyncio.wait((work,))
+    try:
+        return work.result()
+    except psycopg.Error as error:
+        if not done:
+            raise DatabaseSilent(f"no answer within {timeout_seconds:g} s", maybe_done=True) from None
+        raise translated(error, maybe_done=True) from None
+
+
+class DatabaseLink:
+    """The doors, for one gateway process. `start` it, and `close` it at the end.
+
+    `on_credit(award, micro_won)` is called for money that arrives late: a lease whose answer had been
+    lost, or a give-back that was refused after all. `on_recall(award)` passes on another process's
+    request to give back what can be spared. `on_directory_changed()` and `on_connected()` say that it
+    is worth asking for changes now. They run in the loop's thread and must not block.
+    """
+
+    def __init__(self, dsn: str, process_id: UUID, *, connections: int = 2) -> None:
+        self.process_id = process_id
+        self.connected = False
+        self.away_since: float | None = time.monotonic()
+        self.last_error = ""
+        self.on_credit: Callable[[str, int], None] = lambda _award, _micro_won: None
+        self.on_recall: Callable[[str], None] = lambda _award: None
+        self.on_directory_changed: Callable[[], None] = lambda: None
+        self.on_connected: Callable[[], None] = lambda: None
+        self._dsn = dsn
+        self._name = f"dure-gateway {process_id}"
+        self._idle: asyncio.LifoQueue[psycopg.AsyncConnection[Row] | None] = asyncio.LifoQueue()
+        for _ in range(connections):
+            self._idle.put_nowait(None)
+        self._backoff = Backoff()
+        self._try_again_at = 0.0
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._connections: set[psycopg.AsyncConnection[Row]] = set()
+        self._closing = False
+
+    def start(self) -> None:
+        """Begin listening, reconnecting for as long as it takes."""
+        self._spawn(self._listen())
+
+    async def close(self) -> None:
+        self._closing = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for connection in list(self._connections):
+            await connection.close()
+        self._connections.clear()
+
+    @property
+    def unsettled(self) -> int:
+        """Background work under way, the listener included: above one, an outcome is unknown."""
+        return len(self._tasks)
+
+    # The doors
+
+    async def start_process(self, node: str, pid: int, version: str) -> None:
+        await self._ask(gateway_api.START_PROCESS, (self.process_id, node, pid, version))
+
+    async def heartbeat(self, figures: dict[str, Any]) -> None:
+        await self._ask(gateway_api.HEARTBEAT, (self.process_id, msgspec.json.encode(figures).decode()))
+
+    async def directory_changes(self, since: int) -> list[Row]:
+        """Rows `(version, kind, id, payload text or None)` above `since`, by version."""
+        return await self._ask(gateway_api.DIRECTORY_CHANGES, (since,), timeout_seconds=30.0)
+
+    async def recall(self, award: str | UUID) -> None:
+        await self._ask(gateway_api.RECALL, (str(award),))
+
+    async def lease(self, award: str | UUID, needed: int) -> Lease:
+        """Money from the award into this process's escrow.
+
+        Raises `DatabaseAway`, or `DatabaseRefused` for an award that may not be leased from. If the
+        caller is cancelled or the answer is lost, a grant that happened comes through `on_credit`.
+        """
+        award, transfer_id = str(award), uuid7()
+        asked = self._spawn(self._lease_once(award, transfer_id, needed))
+        try:
+            return await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            self._spawn(self._credit_when_known(award, transfer_id, needed, asked))
+            raise
+        except DatabaseAway as away:
+            if away.maybe_done:
+                self._spawn(self._credit_when_known(award, transfer_id, needed, None))
+            raise
+
+    async def give_back(self, award: str | UUID, amount: int) -> bool:
+        """Idle escrow back to the award; the caller has taken `amount` out of what it may spend.
+
+        True once it is done; False when the answer is lost or the database away: it then goes on being
+        tried in the background. `DatabaseRefused` means that nothing moved and nothing will.
+        """
+        award, transfer_id = str(award), uuid7()
+        asked = self._spawn(self._give_back_once(award, transfer_id, amount))
+        try:
+            await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            self._spawn(self._give_back_when_known(award, transfer_id, amount, asked))
+            raise
+        except DatabaseAway:
+            self._spawn(self._give_back_when_known(award, transfer_id, amount, None))
+            return False
+        return True
+
+    # Outcomes
+
+    async def _lease_once(self, award: str, transfer_id: UUID, needed: int) -> Lease:
+        rows = await self._ask(gateway_api.LEASE, (self.process_id, award, transfer_id, needed))
+        return Lease(*rows[0])
+
+    async def _give_back_once(self, award: str, transfer_id: UUID, amount: int) -> None:
+        await self._ask(gateway_api.GIVE_BACK, (self.process_id, award, transfer_id, amount))
+
+    async def _credit_when_known(
+        self, award: str, transfer_id: UUID, needed: int, asked: asyncio.Task[Lease] | None
+    ) -> None:
+        try:
+            lease = await self._until_known(
+                lambda: self._lease_once(award, transfer_id, needed), asked, only_if_maybe_done=True
+            )
+        except DatabaseRefused as refused:
+            logger.warning("award %s: a lease was refused: %s", award, refused)
+            return
+        if lease is not None and lease.granted:
+            self.on_credit(award, lease.granted)
+
+    async def _give_back_when_known(
+        self, award: str, transfer_id: UUID, amount: int, asked: asyncio.Task[None] | None
+    ) -> None:
+        try:
+            await self._until_known(
+                lambda: self._give_back_once(award, transfer_id, amount), asked, only_if_maybe_done=False
+            )
+        except DatabaseRefused as refused:
+            logger.warning("award %s: %d micro-won could not be given back: %s", award, amount, refused)
+            self.on_credit(award, amount)
+
+    async def _until_known[T](
+        self,
+        once: Callable[[], Coroutine[Any, Any, T]],
+        asked: asyncio.Task[T] | None,
+        *,
+        only_if_maybe_done: bool,
+    ) -> T | None:
+        """The outcome of a call, repeated until there is one; None for one that surely never left."""
+        backoff = Backoff()
+        if asked is not None:
+            try:
+                return await asked
+            except DatabaseAway as away:
+                if only_if_maybe_done and not away.maybe_done:
+                    return None
+        while True:
+            await asyncio.sleep(backoff.next_seconds())
+            try:
+                return await once()
+            except DatabaseAway:
+                continue
+
+    # Connections
+
+    def _spawn[T](self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None and not isinstance(error, DatabaseAway | DatabaseRefused):
+            logger.error("the database link: background work failed", exc_info=error)
+
+    async def _ask(
+        self,
+        statement: str,
+        parameters: tuple[object, ...],
+        *,
+        timeout_seconds: float = CALL_TIMEOUT_SECONDS,
+    ) -> list[Row]:
+        connection = await self._idle.get()
+        try:
+            if connection is not None and not connection.closed:
+                try:
+                    rows = await call(connection, statement, parameters, timeout_seconds=timeout_seconds)
+                    self._came_back()
+                    return rows
+                except DatabaseAway as away:
+                    if isinstance(away, DatabaseSilent) or not connection.closed:
+                        raise
+            connection = await self._connect()
+            rows = await call(connection, statement, parameters, timeout_seconds=timeout_seconds)
+            self._came_back()
+            return rows
+        except DatabaseAway as away:
+            self._went_away(away)
+            raise
+        finally:
+            if connection is not None and connection.closed:
+                self._connections.discard(connection)
+                connection = None
+            self._idle.put_nowait(connection)
+
+    async def _connect(self) -> psycopg.AsyncConnection[Row]:
+        if time.monotonic() < self._try_again_at:
+            raise DatabaseAway(self.last_error or "the database is away")
+        connection = await connect(self._dsn, application_name=self._name)
+        self._connections.add(connection)
+        return connection
+
+    def _came_back(self) -> None:
+        if self.away_since is not None:
+            self.away_since = None
+            self._backoff.reset()
+            self._try_again_at = 0.0
+        self.connected = True
+
+    def _went_away(self, away: DatabaseAway) -> None:
+        self.last_error = str(away)
+        self.connected = False
+        now = time.monotonic()
+        if self.away_since is None:
+            self.away_since = now
+            logger.warning("the database is away: %s", away)
+        if now >= self._try_again_at:
+            self._try_again_at = now + self._backoff.next_seconds()
+
+    async def _listen(self) -> None:
+        backoff = Backoff()
+        channels = (NOTIFY_CHANNEL, gateway_api.RECALL_CHANNEL)
+        listen = [sql.SQL("LISTEN {}").format(sql.Identifier(channel)) for channel in channels]
+        while not self._closing:
+            try:
+                connection = await connect(self._dsn, application_name=f"{self._name} listening")
+                self._connections.add(connection)
+                try:
+                    for statement in listen:
+                        await connection.execute(statement)
+                    backoff.reset()
+                    self._came_back()
+                    self.on_connected()
+                    await self._pass_on_notices(connection)
+                finally:
+                    self._connections.discard(connection)
+                    abort(connection)
+                    await connection.close()
+            except (DatabaseAway, psycopg.Error) as error:
+                away = error if isinstance(error, DatabaseAway) else DatabaseAway(str(error).split("\n")[0])
+                self._went_away(away)
+            await asyncio.sleep(backoff.next_seconds())
+
+    async def _pass_on_notices(self, connection: psycopg.AsyncConnection[Row]) -> None:
+        while True:
+            async for notice in connection.notifies(timeout=LISTEN_CHECK_SECONDS):
+                if notice.channel == gateway_api.RECALL_CHANNEL:
+                    self.on_recall(notice.payload)
+                else:
+                    self.on_directory_changed()
+            await call(connection, "SELECT 1", ())
