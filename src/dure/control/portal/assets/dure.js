@@ -1,0 +1,104 @@
+// The portal's one script. Every page reads and works without it; it adds copying, dialogs in place of
+// pages, menus that close, and live figures that pause while nobody looks.
+(() => {
+  "use strict";
+  const say = (text) => {
+    const region = document.getElementById("live-region");
+    if (region) region.textContent = text;
+  };
+
+  const toast = (text) => {
+    const list = document.querySelector(".toasts");
+    if (!list) return;
+    const item = document.createElement("div");
+    item.className = "toast";
+    item.append(Object.assign(document.createElement("span"), { textContent: text }));
+    list.append(item);
+    setTimeout(() => item.remove(), 5000);
+  };
+
+  // Copying: the text of what the button names, or of its own data-copy.
+  const copy = async (button) => {
+    const source = document.getElementById(button.dataset.copyFrom || "");
+    const text = button.dataset.copy || (source ? source.textContent.trim() : "");
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      // No clipboard without a secure origin: select it, so that the reader's own key copies it.
+      if (source) getSelection().selectAllChildren(source);
+      say(button.dataset.copyFailed || "");
+      return;
+    }
+    say(button.dataset.copied || "");
+    toast(button.dataset.copied || "");
+  };
+
+  document.addEventListener("click", (event) => {
+    const target = event.target.closest("[data-copy], [data-copy-from], [data-opens], [data-closes], [data-dismiss]");
+    if (target) {
+      if (target.matches("[data-copy], [data-copy-from]")) copy(target);
+      if (target.dataset.opens) {
+        event.preventDefault();
+        document.getElementById(target.dataset.opens).showModal();
+      }
+      if (target.hasAttribute("data-closes")) target.closest("dialog").close();
+      if (target.hasAttribute("data-dismiss")) target.closest(".toast").remove();
+    }
+    if (event.target.matches("dialog.confirm")) event.target.close();
+    for (const menu of document.querySelectorAll("details.menu-drop[open], details.menu-mobile[open]")) {
+      if (!menu.contains(event.target)) menu.open = false;
+    }
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const menu of document.querySelectorAll("details.menu-drop[open], details.menu-mobile[open]")) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+  });
+
+  // Filters apply on choosing; without script their button does it.
+  document.addEventListener("change", (event) => {
+    if (event.target.form && event.target.form.matches("[data-submits]")) event.target.form.requestSubmit();
+  });
+
+  // One press, one order: a form that changes something is sent once.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post" || event.defaultPrevented) return;
+    if (form.dataset.sent) return event.preventDefault();
+    form.dataset.sent = "1";
+    form.dataset.changed = "";
+  });
+  addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
+
+  // Unsaved text: warn before leaving.
+  document.addEventListener("input", (event) => {
+    const form = event.target.closest("form[data-guards]");
+    if (form) form.dataset.changed = "1";
+  });
+  addEventListener("beforeunload", (event) => {
+    if (document.querySelector('form[data-guards][data-changed="1"]')) event.preventDefault();
+  });
+
+  // Live figures: silent while the tab is hidden, while a dialog is open, or while the reader works inside.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const part = event.detail.elt;
+    if (!part.matches("[data-live]")) return;
+    const busy = part.contains(document.activeElement) && part.matches("[data-live=calm]");
+    if (document.hidden || busy || document.querySelector("dialog[open]")) event.preventDefault();
+  });
+  // The same answer as before is not worth a new tree: focus, selection and the screen reader stay where they are.
+  const seen = new WeakMap();
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const part = event.detail.elt;
+    if (!part.matches("[data-live]")) return;
+    const status = event.detail.xhr.status;
+    document.body.classList.toggle("live-paused", status !== 200);
+    const text = event.detail.xhr.responseText;
+    if (status !== 200 || seen.get(part) === text) event.detail.shouldSwap = false;
+    else seen.set(part, text);
+  });
+  document.addEventListener("htmx:sendError", () => document.body.classList.add("live-paused"));
+})();
