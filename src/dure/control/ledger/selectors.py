@@ -19,6 +19,7 @@ __all__ = [
     "account_view",
     "accounts",
     "balances",
+    "balances_by_kind",
     "book",
     "books",
     "day_heads",
@@ -137,6 +138,22 @@ def balances(*, owner_ids: Collection[UUID], kind: str, unit: str = "KRW") -> di
     )
     sign = -1 if kind == AccountKind.TREASURY else 1
     return {row["owner_id"]: sign * row["held"] for row in rows}
+
+
+def balances_by_kind(
+    *, owner_ids: Collection[UUID], kinds: Collection[str], unit: str = "KRW"
+) -> dict[UUID, dict[str, int]]:
+    """As `balances`, several kinds at one moment: money moving between them is counted exactly once."""
+    rows = (
+        Account.objects.filter(owner_id__in=owner_ids, kind__in=kinds, unit=unit)
+        .values("owner_id", "kind")
+        .annotate(held=Sum(F("credits_posted") - F("debits_posted")))
+    )
+    held: dict[UUID, dict[str, int]] = {}
+    for row in rows:
+        sign = -1 if row["kind"] == AccountKind.TREASURY else 1
+        held.setdefault(row["owner_id"], {})[row["kind"]] = sign * row["held"]
+    return held
 
 
 def escrow_by_counterpart(*, counterpart_ids: Collection[UUID], unit: str = "KRW") -> dict[UUID, int]:
