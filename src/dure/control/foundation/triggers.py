@@ -2,7 +2,10 @@
 
 import pgtrigger
 
-_REFUSE = "RAISE EXCEPTION '% is append-only: % is refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';"
+_REFUSE = (
+    "RAISE EXCEPTION '% is append-only: % is refused', TG_TABLE_NAME, TG_OP"
+    " USING ERRCODE = 'restrict_violation';"
+)
 
 
 def append_only() -> list[pgtrigger.Trigger]:

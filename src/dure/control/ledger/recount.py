@@ -24,7 +24,7 @@ FROM ledger_transfer WHERE book_id = %s AND sequence > %s ORDER BY sequence LIMI
 
 @dataclass(slots=True)
 class Recount:
-    """What one book comes to. `usage` maps each usage transfer to (amount, owner of its escrow, payee)."""
+    """What one book comes to. `usage` maps usage transfers to (amount, owner of the escrow, payee)."""
 
     book_id: UUID
     accounts: int = 0
@@ -65,7 +65,7 @@ def transfer_hash(
     created_at_us: int,
     memo: str,
 ) -> bytes:
-    """SHA-256 over the previous hash and the transfer's fields joined by `|`, as `ledger_post` computes it."""
+    """SHA-256 over the previous hash and the fields joined by `|`, as `ledger_post` computes it."""
     content = "|".join(
         str(part)
         for part in (

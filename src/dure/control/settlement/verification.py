@@ -70,7 +70,7 @@ def _usage_matches(recount: Recount) -> str:
         for transfer_id, award_id, provider_id, cost in cursor:
             amount, owner, payee = remaining.pop(transfer_id, (None, None, None))
             if amount is None:
-                return f"transfer {transfer_id}: records of several awards or providers name it, or it is no usage"
+                return f"transfer {transfer_id}: several awards or providers name it, or it is no usage"
             if (amount, owner, payee) != (cost, award_id, provider_id):
                 return (
                     f"transfer {transfer_id}: moves {amount} micro-won, its usage records come to {cost} "
@@ -93,7 +93,7 @@ def _whole() -> str:
         cursor.execute(_GAPS)
         if row := cursor.fetchone():
             process, mark, count, least, most, _distinct = row
-            return f"gateway process {process}: posted up to {mark}, but holds {count} records from {least} to {most}"
+            return f"gateway process {process}: posted up to {mark}, holds {count} records, {least} to {most}"
         cursor.execute(_DAYS)
         if row := cursor.fetchone():
             day, award, *figures = row

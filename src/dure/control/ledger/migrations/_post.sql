@@ -77,6 +77,74 @@ BEGIN
     RETURN 'created';
 END $$;
 
+-- Many plain transfers of one book at once, all or none: what `ledger_post` does one by one, with the book's
+-- row and each account's row written once. The accounts debited must cover the whole batch from what they
+-- hold before it. Raises on any refusal, naming it as `ledger_post` would.
+CREATE FUNCTION ledger_post_batch(
+    p_book uuid, p_ids uuid[], p_debits bigint[], p_credits bigint[], p_amounts bigint[], p_kind text
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_sequence bigint;
+    v_previous bytea;
+    v_units text[];
+    v_hashes bytea[] := '{}';
+    v_befores bytea[] := '{}';
+    v_now timestamptz;
+    v_now_us bigint;
+    v_refusal text;
+BEGIN
+    SELECT head_sequence, head_hash INTO v_sequence, v_previous
+    FROM ledger_book WHERE id = p_book FOR NO KEY UPDATE;
+
+    WITH lines AS (
+        SELECT * FROM unnest(p_debits, p_credits, p_amounts) WITH ORDINALITY AS l(debit, credit, amount, n)
+    ), checked AS (
+        SELECT l.n, d.unit, CASE
+            WHEN l.amount IS NULL OR l.amount <= 0 THEN 'amount_must_be_positive'
+            WHEN d.id IS NULL OR c.id IS NULL THEN 'account_not_found'
+            WHEN d.id = c.id THEN 'accounts_must_differ'
+            WHEN d.book_id <> p_book OR c.book_id <> p_book THEN 'accounts_in_different_books'
+            WHEN d.unit <> c.unit THEN 'accounts_of_different_units'
+            WHEN d.kind = 'treasury' OR c.kind = 'treasury' THEN 'account_not_found'
+            WHEN sum(l.amount) OVER (PARTITION BY l.debit) > d.credits_posted - d.debits_posted
+                THEN 'exceeds_credits'
+            END AS refusal
+        FROM lines l
+        LEFT JOIN ledger_account d ON d.id = l.debit
+        LEFT JOIN ledger_account c ON c.id = l.credit
+    )
+    SELECT array_agg(unit ORDER BY n), min(refusal) INTO v_units, v_refusal FROM checked;
+    IF v_refusal IS NOT NULL THEN
+        RAISE EXCEPTION 'batch of % transfers in book %: %', p_kind, p_book, v_refusal USING ERRCODE = 'data_exception';
+    END IF;
+
+    v_now := clock_timestamp();
+    v_now_us := (extract(epoch FROM v_now) * 1000000)::bigint;
+    FOR i IN 1..coalesce(array_length(p_ids, 1), 0) LOOP
+        v_befores[i] := v_previous;
+        v_previous := sha256(v_previous || convert_to(concat_ws('|',
+            p_ids[i], p_book, v_sequence + i, p_debits[i], p_credits[i], v_units[i], p_amounts[i], p_kind,
+            '', v_now_us, ''), 'UTF8'));
+        v_hashes[i] := v_previous;
+    END LOOP;
+    INSERT INTO ledger_transfer (id, book_id, sequence, debit_account_id, credit_account_id, amount, kind,
+                                 memo, corrects_id, created_at, previous_hash, hash)
+    SELECT l.id, p_book, v_sequence + l.n, l.debit, l.credit, l.amount, p_kind, '', NULL, v_now, l.before, l.hash
+    FROM unnest(p_ids, p_debits, p_credits, p_amounts, v_befores, v_hashes)
+        WITH ORDINALITY AS l(id, debit, credit, amount, before, hash, n);
+    UPDATE ledger_account a SET debits_posted = a.debits_posted + t.debits,
+                                credits_posted = a.credits_posted + t.credits
+    FROM (
+        SELECT account, sum(debit)::bigint AS debits, sum(credit)::bigint AS credits FROM (
+            SELECT account, amount AS debit, 0 AS credit FROM unnest(p_debits, p_amounts) AS d(account, amount)
+            UNION ALL
+            SELECT account, 0, amount FROM unnest(p_credits, p_amounts) AS c(account, amount)
+        ) both_sides GROUP BY account
+    ) t WHERE a.id = t.account;
+    UPDATE ledger_book SET head_sequence = v_sequence + coalesce(array_length(p_ids, 1), 0), head_hash = v_previous
+    WHERE id = p_book;
+END $$;
+
 CREATE FUNCTION ledger_lock_books(p_books uuid[]) RETURNS void LANGUAGE sql AS $$
     SELECT id FROM ledger_book WHERE id = ANY (p_books) ORDER BY id FOR NO KEY UPDATE;
 $$;

@@ -105,7 +105,6 @@ DECLARE
     v_most bigint;
     v_sums jsonb;
     v_line record;
-    v_result text;
 BEGIN
     SELECT posted_sequence, finished_at INTO v_mark, v_finished
     FROM settlement_gatewayprocess WHERE id = p_process FOR NO KEY UPDATE;
@@ -160,21 +159,31 @@ BEGIN
         SELECT DISTINCT a.book_id FROM jsonb_to_recordset(v_sums) AS s(award_id uuid)
         JOIN ledger_account a ON a.owner_id = s.award_id AND a.kind = 'award' AND a.unit = 'KRW'));
     FOR v_line IN
-        SELECT s.award_id, s.provider_id, sum(s.cost_micro_won)::bigint AS cost, e.id AS escrow, e.book_id
-        FROM jsonb_to_recordset(v_sums) AS s(award_id uuid, provider_id uuid, cost_micro_won numeric)
-        LEFT JOIN ledger_account e ON e.owner_id = s.award_id AND e.counterpart_id = p_process
-            AND e.kind = 'escrow' AND e.unit = 'KRW'
-        GROUP BY s.award_id, s.provider_id, e.id, e.book_id
-        HAVING sum(s.cost_micro_won) > 0 ORDER BY s.award_id, s.provider_id
+        SELECT s.book_id, array_agg(s.id) AS ids, array_agg(s.escrow) AS debits,
+            array_agg(s.payable) AS credits, array_agg(s.cost) AS amounts
+        FROM (
+            SELECT md5(concat_ws('|', p_process, p_up_to, sums.award_id, sums.provider_id))::uuid AS id, sums.cost,
+                e.book_id, e.id AS escrow, p.payable
+            FROM (
+                SELECT award_id, provider_id, sum(cost_micro_won)::bigint AS cost
+                FROM jsonb_to_recordset(v_sums) AS s(award_id uuid, provider_id uuid, cost_micro_won numeric)
+                GROUP BY award_id, provider_id HAVING sum(cost_micro_won) > 0
+            ) sums
+            LEFT JOIN ledger_account e ON e.owner_id = sums.award_id AND e.counterpart_id = p_process
+                AND e.kind = 'escrow' AND e.unit = 'KRW'
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN e.id IS NOT NULL
+                    THEN ledger_open_account(e.book_id, 'payable', 'KRW', sums.provider_id) END AS payable
+            ) p
+            ORDER BY sums.award_id, sums.provider_id
+        ) s GROUP BY s.book_id ORDER BY s.book_id
     LOOP
-        v_result := ledger_post(
-            md5(concat_ws('|', p_process, p_up_to, v_line.award_id, v_line.provider_id))::uuid,
-            v_line.escrow, ledger_open_account(v_line.book_id, 'payable', 'KRW', v_line.provider_id),
-            v_line.cost, 'usage');
-        IF v_result <> 'created' THEN
-            RAISE EXCEPTION 'usage of award % at process %: % micro-won: %',
-                v_line.award_id, p_process, v_line.cost, v_result;
+        IF v_line.book_id IS NULL THEN
+            RAISE EXCEPTION 'usage of process %: it holds no escrow of an award it spends', p_process
+                USING ERRCODE = 'data_exception';
         END IF;
+        PERFORM ledger_post_batch(
+            v_line.book_id, v_line.ids, v_line.debits, v_line.credits, v_line.amounts, 'usage');
     END LOOP;
 
     INSERT INTO settlement_usageday AS d (day, award_id, key_id, model, deployment_id, status, provider_id,
