@@ -79,6 +79,8 @@ class DirectorySync:
         try:
             self._directory.apply(version, kind, entry_id, payload)
         except (ValueError, TypeError, KeyError) as error:
-            # An entry that a newer control plane wrote must not keep a revocation behind it from taking effect.
-            logger.error("directory entry %s %s, version %d: not understood: %s", kind, entry_id, version, error)
+            # A newer control plane may have written it; a revocation behind it must still take effect.
+            logger.error(
+                "directory entry %s %s, version %d: not understood: %s", kind, entry_id, version, error
+            )
         self.version = version

@@ -1,0 +1,422 @@
+"""Clients' connections: HTTP/1.1 in, whole requests to a handler, bytes out.
+
+llhttp reads strictly (both lengths, folded headers, bare LF and odd chunk sizes are refused). A request is
+handed over when its body is complete, since admission needs the body; so there is one callback per request
+and no task. Requests that a client sends ahead wait in line while reading is paused. Reading goes on while
+an answer is under way, for that is how a hang-up is noticed; a half-closed connection counts as one.
+"""
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import httptools
+import msgspec
+
+from dure.gateway.protocol import errors, http1
+from dure.gateway.protocol.errors import Refusal
+
+#: The headers that are looked at; all others are read past.
+KEPT_HEADERS = http1.FORWARDED_REQUEST_HEADERS | {
+    b"api-key",
+    b"authorization",
+    b"content-encoding",
+    b"content-length",
+    b"expect",
+    b"host",
+    b"transfer-encoding",
+    b"x-api-key",
+}
+LINGER_SECONDS = 2.0
+
+
+class ServerLimits(msgspec.Struct, frozen=True):
+    """What a client may send. Times are seconds."""
+
+    body_bytes: int = 32 << 20
+    head_bytes: int = 32 << 10
+    headers: int = 100
+    pipelined: int = 16
+    head_timeout: float = 20.0
+    body_idle_timeout: float = 30.0
+    keep_alive_timeout: float = 75.0
+
+
+class Request:
+    """One request, complete. `path` is without the query; header names are lower case."""
+
+    __slots__ = ("body", "headers", "http11", "keep_alive", "method", "path", "received_at")
+
+    def __init__(self, method: bytes, path: bytes, headers: dict[bytes, bytes], received_at: float) -> None:
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.received_at = received_at
+        self.body = b""
+        self.http11 = True
+        self.keep_alive = True
+
+
+class Exchange(Protocol):
+    """A request under way that is told about its client. All three may come at any time."""
+
+    def client_gone(self) -> None: ...
+
+    def client_full(self) -> None:
+        """The client reads slower than we write."""
+
+    def client_drained(self) -> None: ...
+
+
+class Service(Protocol):
+    def handle(self, request: Request, connection: "ClientConnection") -> None:
+        """Answer through `connection`, now or later, exactly once. Must not raise."""
+
+    def refuse(self, refusal: Refusal, connection: "ClientConnection") -> bytes:
+        """The response to a request that could not even be read, as bytes."""
+
+
+class ClientConnection(asyncio.Protocol):
+    """One client. `exchange` is set by the handler while an answer is under way."""
+
+    __slots__ = (
+        "_body",
+        "_body_bytes",
+        "_busy",
+        "_discarding",
+        "_head_bytes",
+        "_head_done",
+        "_header_count",
+        "_headers",
+        "_in_next",
+        "_limits",
+        "_parser",
+        "_queue",
+        "_reading_paused",
+        "_refusal",
+        "_request",
+        "_server",
+        "_started",
+        "_url",
+        "exchange",
+        "must_close",
+        "request",
+        "touched_at",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, server: "HttpServer") -> None:
+        self._server = server
+        self._limits = server.limits
+        self._parser = httptools.HttpRequestParser(self)
+        self._queue: deque[Request] = deque()
+        self._request: Request | None = None
+        self._headers: dict[bytes, bytes] = {}
+        self._url = b""
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._head_bytes = 0
+        self._header_count = 0
+        self._head_done = False
+        self._started = False
+        self._busy = False
+        self._in_next = False
+        self._discarding = False
+        self._reading_paused = False
+        self._refusal: Refusal | None = None
+        self.exchange: Exchange | None = None
+        self.request: Request | None = None
+        self.must_close = False
+        self.touched_at = 0.0
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.touched_at = self._server.now()
+        self._server.connections.add(self)
+        if self._server.draining:
+            self.must_close = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.connections.discard(self)
+        self._queue.clear()
+        self._discarding = True
+        if self.exchange is not None:
+            self.exchange.client_gone()
+            self.exchange = None
+
+    def eof_received(self) -> bool:
+        return False
+
+    def pause_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.client_full()
+
+    def resume_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.client_drained()
+
+    def data_received(self, data: bytes) -> None:
+        if self._discarding:
+            return
+        self.touched_at = self._server.now()
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
+            return
+        except httptools.HttpParserError as error:
+            if self._refusal is None:
+                self._refusal = errors.bad_framing(_cause(error))
+        if self._started and not self._head_done and self._refusal is None:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.head_bytes:
+                self._refusal = errors.headers_too_large(self._limits.head_bytes)
+        self._next()
+
+    # llhttp's side
+
+    def on_message_begin(self) -> None:
+        self._started = True
+        self._head_done = False
+        self._head_bytes = 0
+        self._header_count = 0
+        self._body_bytes = 0
+        self._url = b""
+        self._headers = {}
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head_done:
+            return  # trailers
+        self._header_count += 1
+        name = name.lower()
+        if name in KEPT_HEADERS:
+            self._headers[name] = value
+
+    def on_headers_complete(self) -> None:
+        self._head_done = True
+        parser = self._parser
+        request = Request(parser.get_method(), _path(self._url), self._headers, self.touched_at)
+        version = parser.get_http_version()
+        request.http11 = version == "1.1"
+        self._request = request
+        limits = self._limits
+        if version not in {"1.1", "1.0"}:
+            self._refuse(errors.bad_framing(f"HTTP version {version}"))
+        elif request.http11 and b"host" not in request.headers:
+            self._refuse(errors.bad_framing("the Host header is missing"))
+        elif self._header_count > limits.headers or len(self._url) > limits.head_bytes:
+            self._refuse(errors.headers_too_large(limits.head_bytes))
+        elif _declared_length(request.headers) > limits.body_bytes:
+            self._refuse(errors.body_too_large(limits.body_bytes))
+        elif b"expect" in request.headers and not self._busy and request.http11 and self._refusal is None:
+            self.transport.write(http1.CONTINUE)
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        if self._body_bytes > self._limits.body_bytes:
+            self._refuse(errors.body_too_large(self._limits.body_bytes))
+            self._body.clear()
+        else:
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        request, self._request = self._request, None
+        self._started = False
+        body, self._body = self._body, []
+        if request is None or self._refusal is not None:
+            return
+        request.body = body[0] if len(body) == 1 else b"".join(body)
+        request.keep_alive = self._parser.should_keep_alive()
+        self._queue.append(request)
+        if len(self._queue) > self._limits.pipelined:
+            self._refuse(errors.bad_framing("too many requests sent ahead"))
+
+    def _refuse(self, refusal: Refusal) -> None:
+        if self._refusal is None:
+            self._refusal = refusal
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """A client may offer another protocol, and a server may decline by not mentioning it (RFC 9110 §7.8).
+
+        llhttp stops behind the head of such a request, so the request goes, without the offer, to a fresh
+        parser; its body follows in `rest`.
+        """
+        request = self._queue.pop() if self._queue else None
+        if request is None or request.method == b"CONNECT":
+            self._refuse(errors.bad_framing("CONNECT and unknown upgrades are not served"))
+            self._next()
+            return
+        keep = b"" if request.keep_alive else b"connection: close\r\n"
+        lines = b"".join(b"%b: %b\r\n" % header for header in request.headers.items())
+        self._parser = httptools.HttpRequestParser(self)
+        version = b"1.1" if request.http11 else b"1.0"
+        head = b"%b %b HTTP/%b\r\n%b%b\r\n" % (request.method, request.path, version, keep, lines)
+        self.data_received(head + rest)
+
+    # The handler's side
+
+    def respond(self, data: bytes, *, close: bool = False) -> None:
+        """A whole response."""
+        self.transport.write(data)
+        self.finished(close=close)
+
+    def write(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def finished(self, *, close: bool = False) -> None:
+        """The response is complete; the next request in line may start."""
+        request, self.request = self.request, None
+        self.exchange = None
+        self._busy = False
+        if close or self.must_close or request is None or not request.keep_alive:
+            self._discarding = True
+            self.transport.close()
+            return
+        self.touched_at = self._server.now()
+        if not self._in_next:
+            self._next()
+
+    def abort(self) -> None:
+        """Break the connection off, so that the client sees that its answer is not whole."""
+        self._discarding = True
+        self.exchange = None
+        self.transport.abort()
+
+    def _next(self) -> None:
+        self._in_next = True
+        while self._queue and not self._busy and not self._discarding:
+            self._busy = True
+            self.request = request = self._queue.popleft()
+            self._server.service.handle(request, self)
+        self._in_next = False
+        if self._discarding:
+            return
+        if self._refusal is not None and not self._busy and not self._queue:
+            self._refuse_and_close(self._refusal)
+            return
+        self._pause_reading(paused=bool(self._queue) or self._refusal is not None)
+
+    def _pause_reading(self, *, paused: bool) -> None:
+        if paused != self._reading_paused and not self.transport.is_closing():
+            self._reading_paused = paused
+            if paused:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
+
+    def _refuse_and_close(self, refusal: Refusal) -> None:
+        # Closing with unread bytes would reset the connection and could destroy the answer on its way, so
+        # what is still coming is read and dropped for a moment.
+        self._pause_reading(paused=False)
+        self._discarding = True
+        self.must_close = True
+        self.transport.write(self._server.service.refuse(refusal, self))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._server.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    # Housekeeping
+
+    def sweep(self, now: float) -> None:
+        """Close what is overdue: a slow head, a stalled body, an idle connection."""
+        if self._busy or self._discarding:
+            return
+        idle = now - self.touched_at
+        limits = self._limits
+        if not self._started:
+            if idle > limits.keep_alive_timeout:
+                self.transport.close()
+        elif idle > (limits.body_idle_timeout if self._head_done else limits.head_timeout):
+            self._refuse_and_close(
+                Refusal(
+                    408,
+                    "request_timeout",
+                    "The request did not arrive in time. Send it again over a faster connection.",
+                    close=True,
+                )
+            )
+
+    def drain(self) -> None:
+        """Finish what is under way, then close."""
+        self.must_close = True
+        if not self._busy and not self._queue:
+            self._discarding = True
+            self.transport.close()
+
+
+class HttpServer:
+    """Listens and keeps track of connections."""
+
+    def __init__(
+        self, service: Service, limits: ServerLimits, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.service = service
+        self.limits = limits
+        self.loop = loop
+        self.now: Callable[[], float] = loop.time
+        self.connections: set[ClientConnection] = set()
+        self.draining = False
+        self._server: asyncio.Server | None = None
+
+    async def listen(self, host: str, port: int, *, reuse_port: bool = False) -> int:
+        """Start accepting; the port, which is chosen by the system where `port` is 0."""
+        self._server = await self.loop.create_server(
+            lambda: ClientConnection(self), host, port, reuse_port=reuse_port, backlog=4096
+        )
+        address = self._server.sockets[0].getsockname()
+        return int(address[1])
+
+    def sweep(self) -> None:
+        now = self.now()
+        for connection in list(self.connections):
+            connection.sweep(now)
+
+    async def drain(self, timeout_seconds: float) -> None:
+        """Accept nothing new, let running requests finish, then break off what is left."""
+        self.draining = True
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.drain()
+        deadline = self.now() + timeout_seconds
+        while self.connections and self.now() < deadline:
+            await asyncio.sleep(0.02)
+        for connection in list(self.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
+
+def reserve_port(host: str, port: int) -> socket.socket:
+    """A bound socket that does not listen: holds a port that several workers then share (SO_REUSEPORT)."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    holder = socket.socket(family, socket.SOCK_STREAM)
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    holder.bind((host, port))
+    return holder
+
+
+def _path(url: bytes) -> bytes:
+    """The path of an origin-form or absolute-form target, without its query."""
+    if not url.startswith(b"/") and b"://" in url:
+        url = b"/" + url.split(b"://", 1)[1].partition(b"/")[2]
+    return url.partition(b"?")[0]
+
+
+def _declared_length(headers: dict[bytes, bytes]) -> int:
+    length = headers.get(b"content-length")
+    return int(length) if length is not None else 0
+
+
+def _cause(error: httptools.HttpParserError) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,335 @@
+"""Connections to providers: a pool for each origin, one answer at a time on each connection.
+
+A connection is used again when its answer ended cleanly. The provider may close it at the very moment we
+send; since nothing has come back then, the request goes out once more on a fresh connection. Deadlines are
+checked by a sweep, not by a timer per request.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+import httptools
+
+from dure.gateway.protocol import http1
+
+_KEPT_HEADERS = http1.FORWARDED_RESPONSE_HEADERS | {b"content-type", b"content-length", b"transfer-encoding"}
+MAX_HEAD_BYTES = 64 << 10
+IDLE_SECONDS = 30.0
+MAX_IDLE = 1024
+
+
+class Origin(NamedTuple):
+    host: str
+    port: int
+    tls: bool
+
+    @property
+    def authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
+
+
+def origin_of(base_url: str) -> tuple[Origin, str]:
+    """The origin and the path prefix of a deployment's `base_url`. `ValueError` for one that is unusable."""
+    parts = urlsplit(base_url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"not an http(s) address: {base_url!r}")
+    tls = parts.scheme == "https"
+    return Origin(parts.hostname, parts.port or (443 if tls else 80), tls), parts.path.rstrip("/")
+
+
+class User(Protocol):
+    """A request that uses a connection. `deadline` is in the loop's seconds."""
+
+    deadline: float
+
+    def upstream_ready(self, connection: "UpstreamConnection") -> None: ...
+
+    def upstream_unreachable(self, reason: str) -> None: ...
+
+    def upstream_data(self, connection: "UpstreamConnection", data: bytes, *, complete: bool) -> None:
+        """Bytes of the answer's body (possibly none: its head has come)."""
+
+    def upstream_lost(self, connection: "UpstreamConnection", reason: str) -> None:
+        """The connection ended or made no sense before the answer was complete."""
+
+    def upstream_late(self, connection: "UpstreamConnection") -> None:
+        """The deadline passed."""
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """`answered` is whether any byte came back for this request; `reused` whether it is not the first here."""
+
+    __slots__ = (
+        "_complete",
+        "_head_bytes",
+        "_head_done",
+        "_parser",
+        "_paused",
+        "_pieces",
+        "_pool",
+        "answered",
+        "closed",
+        "headers",
+        "idle_since",
+        "reused",
+        "status",
+        "transport",
+        "user",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, pool: "UpstreamPool") -> None:
+        self._pool = pool
+        self._parser = httptools.HttpResponseParser(self)
+        self._pieces: list[bytes] = []
+        self._complete = False
+        self._head_done = False
+        self._head_bytes = 0
+        self._paused = False
+        self.user: User | None = None
+        self.reused = False
+        self.answered = False
+        self.closed = False
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
+        self.idle_since = 0.0
+
+    # The user's side
+
+    def send(self, user: User, data: bytes) -> None:
+        self.user = user
+        self.answered = False
+        self.status = 0
+        self.headers = {}
+        self._head_done = False
+        self._head_bytes = 0
+        self._complete = False
+        self._pool.active.add(self)
+        self.transport.write(data)
+
+    def pause(self) -> None:
+        if not self._paused and not self.closed:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused and not self.closed:
+            self._paused = False
+            self.transport.resume_reading()
+
+    def cancel(self) -> None:
+        """Give up the answer; the provider sees the connection close."""
+        self.user = None
+        self._pool.active.discard(self)
+        self.closed = True
+        self.transport.abort()
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        self._pool.forget(self)
+        user, self.user = self.user, None
+        if user is None:
+            return
+        if self._head_done and self._ends_with_connection() and exc is None:
+            user.upstream_data(self, b"", complete=True)
+        else:
+            user.upstream_lost(self, str(exc) if exc else "the connection was closed")
+
+    def data_received(self, data: bytes) -> None:
+        user = self.user
+        if user is None:
+            # Nothing was asked, so nothing that comes can be an answer.
+            self.transport.abort()
+            return
+        self.answered = True
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self._complete:
+                self._break(user, f"its answer is not well-formed HTTP: {error}")
+                return
+            self.transport.close()
+            self.closed = True
+        if not self._head_done:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._break(user, "its answer's headers are too large")
+            return
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        if self._complete:
+            self._release()
+            user.upstream_data(self, body, complete=True)
+        else:
+            user.upstream_data(self, body, complete=False)
+
+    def _break(self, user: User, reason: str) -> None:
+        self.cancel()
+        user.upstream_lost(self, reason)
+
+    def _release(self) -> None:
+        self.user = None
+        self.resume()
+        if self.closed or not self._parser.should_keep_alive():
+            self._pool.active.discard(self)
+            if not self.closed:
+                self.closed = True
+                self.transport.close()
+            return
+        self.reused = True
+        self._pool.give_back(self)
+
+    def _ends_with_connection(self) -> bool:
+        return b"content-length" not in self.headers and b"transfer-encoding" not in self.headers
+
+    # llhttp's side
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            # A second answer to one request: whatever it is, this connection is not to be trusted again.
+            self.closed = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name in _KEPT_HEADERS and not self._head_done:
+            self.headers[name] = value
+
+    def on_headers_complete(self) -> None:
+        if self._complete:
+            return
+        self.status = self._parser.get_status_code()
+        self._head_done = self.status >= 200
+
+    def on_body(self, body: bytes) -> None:
+        if not self._complete:
+            self._pieces.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._head_done:
+            self._complete = True
+        else:
+            self.headers = {}  # an interim answer (1xx)
+
+
+class UpstreamPool:
+    """Connections to one origin. `active` have a request under way."""
+
+    def __init__(self, origin: Origin, loop: asyncio.AbstractEventLoop, tls: Callable[[], ssl.SSLContext]) -> None:
+        self.origin = origin
+        self.active: set[UpstreamConnection] = set()
+        self._idle: list[UpstreamConnection] = []
+        self._loop = loop
+        self._tls = tls
+        self._connecting: set[asyncio.Task[None]] = set()
+
+    def take(self) -> UpstreamConnection | None:
+        """An idle connection, the one used last: it is the likeliest to be alive."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.closed and not connection.transport.is_closing():
+                return connection
+        return None
+
+    def connect(self, user: User, timeout_seconds: float) -> None:
+        """A fresh connection, later, through `user.upstream_ready` or `user.upstream_unreachable`."""
+        task = self._loop.create_task(self._connect(user, timeout_seconds))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, user: User, timeout_seconds: float) -> None:
+        origin = self.origin
+        context = self._tls() if origin.tls else None
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                _, connection = await self._loop.create_connection(
+                    lambda: UpstreamConnection(self), origin.host, origin.port, ssl=context
+                )
+        except TimeoutError:
+            user.upstream_unreachable(f"no connection within {timeout_seconds:g} s")
+        except (OSError, ssl.SSLError, UnicodeError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+            user.upstream_unreachable(reason)
+        else:
+            user.upstream_ready(connection)
+
+    def give_back(self, connection: UpstreamConnection) -> None:
+        """A connection without a request, for the next one."""
+        self.active.discard(connection)
+        if connection.closed:
+            return
+        if len(self._idle) >= MAX_IDLE:
+            connection.closed = True
+            connection.transport.close()
+            return
+        connection.idle_since = self._loop.time()
+        self._idle.append(connection)
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        self.active.discard(connection)
+        if connection.user is None:
+            try:
+                self._idle.remove(connection)
+            except ValueError:
+                pass
+
+    def sweep(self, now: float) -> None:
+        for connection in list(self.active):
+            user = connection.user
+            if user is not None and user.deadline <= now:
+                user.upstream_late(connection)
+        idle = self._idle
+        if idle and now - idle[0].idle_since > IDLE_SECONDS:
+            kept = [connection for connection in idle if now - connection.idle_since <= IDLE_SECONDS]
+            for connection in idle[: len(idle) - len(kept)]:
+                connection.closed = True
+                connection.transport.close()
+            self._idle = kept
+
+    def close(self) -> None:
+        for task in self._connecting:
+            task.cancel()
+        for connection in [*self._idle, *self.active]:
+            connection.closed = True
+            connection.transport.abort()
+        self._idle.clear()
+
+
+class UpstreamPools:
+    """All pools of a process, made when first needed."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, ca_file: str | None = None) -> None:
+        self._loop = loop
+        self._ca_file = ca_file
+        self._pools: dict[Origin, UpstreamPool] = {}
+        self._context: ssl.SSLContext | None = None
+
+    def pool(self, origin: Origin) -> UpstreamPool:
+        pool = self._pools.get(origin)
+        if pool is None:
+            pool = self._pools[origin] = UpstreamPool(origin, self._loop, self._tls_context)
+        return pool
+
+    def _tls_context(self) -> ssl.SSLContext:
+        if self._context is None:
+            self._context = ssl.create_default_context(cafile=self._ca_file)
+        return self._context
+
+    def sweep(self) -> None:
+        now = self._loop.time()
+        for pool in self._pools.values():
+            pool.sweep(now)
+
+    def close(self) -> None:
+        for pool in self._pools.values():
+            pool.close()

@@ -1,0 +1,199 @@
+"""The journal's format: what goes in comes out, however the bytes are cut, torn or damaged."""
+
+import random
+
+import pytest
+from .records import PROCESS, closed, header, opened, request_id
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dure.gateway.protocol import journal
+from dure.gateway.protocol.journal import Damage, Decoder, Frame
+
+
+def file_of(count: int = 4) -> bytes:
+    frames = []
+    for number in range(1, count + 1):
+        frames += [
+            journal.encode_opened(opened(number)),
+            journal.encode_progress(request_id(number), number, number * 100),
+            journal.encode_closed(closed(number)),
+        ]
+    return header() + b"".join(frames)
+
+
+def decode(*pieces: bytes) -> tuple[list[Frame | Damage], Decoder]:
+    decoder = Decoder()
+    found = [item for piece in pieces for item in decoder.feed(piece)]
+    return found + decoder.finish(), decoder
+
+
+def test_what_is_written_is_read() -> None:
+    found, decoder = decode(
+        header(3)
+        + journal.encode_opened(opened(1))
+        + journal.encode_progress(request_id(1), 5, 700)
+        + journal.encode_closed(closed(1))
+    )
+
+    assert decoder.header == journal.Header(PROCESS, 3, 1_767_225_600_000_000, recovery=False)
+    assert [frame.kind for frame in found] == [1, 2, 3]
+    assert journal.decode_opened(found[0].payload) == opened(1)
+    assert journal.decode_progress(found[1].payload) == journal.Progress(request_id(1), 5, 700)
+    assert journal.decode_closed(found[2].payload) == closed(1)
+    assert journal.closed_sequence(found[2].payload) == 1
+    assert journal.closed_request(found[2].payload) == request_id(1).bytes
+    assert found[0].offset == journal.HEADER_BYTES
+    assert decoder.torn_bytes == 0
+
+
+def test_cut_anywhere_it_reads_the_same() -> None:
+    data = file_of(2)
+    whole, _ = decode(data)
+
+    assert decode(*(data[i : i + 1] for i in range(len(data))))[0] == whole
+    for cut in range(len(data)):
+        assert decode(data[:cut], data[cut:])[0] == whole
+
+
+def test_a_torn_tail_is_cut_at_every_byte() -> None:
+    data = file_of(2)
+    whole, _ = decode(data)
+    ends = [frame.offset for frame in whole[1:]] + [len(data)]
+
+    for length in range(len(data)):
+        found, decoder = decode(data[:length])
+        sound = [frame for frame, end in zip(whole, ends, strict=True) if end <= length]
+        assert found == sound
+        expected_end = ends[len(sound) - 1] if sound else (journal.HEADER_BYTES if length >= journal.HEADER_BYTES else 0)
+        assert decoder.sound_bytes == expected_end
+        assert decoder.torn_bytes == length - expected_end
+
+
+def test_zeros_after_the_last_frame_are_a_torn_tail() -> None:
+    data = file_of(1)
+    found, decoder = decode(data + bytes(4096))
+
+    assert found == decode(data)[0]
+    assert decoder.torn_bytes == 4096
+
+
+def test_a_flipped_bit_anywhere_in_the_middle_is_damage_and_the_rest_is_read() -> None:
+    data = file_of(3)
+    whole, _ = decode(data)
+    last = whole[-1].offset
+
+    for position in range(journal.HEADER_BYTES, last):
+        flipped = bytearray(data)
+        flipped[position] ^= 1 << (position % 8)
+        hit = max(index for index, frame in enumerate(whole) if frame.offset <= position)
+        found, decoder = decode(bytes(flipped))
+        assert found == [
+            *whole[:hit],
+            Damage(whole[hit].offset, whole[hit + 1].offset, "the frame is unsound"),
+            *whole[hit + 1 :],
+        ]
+        assert decoder.torn_bytes == 0
+
+
+def test_an_unsound_header_is_damage_and_the_frames_are_read() -> None:
+    data = file_of(1)
+    whole, _ = decode(data)
+
+    for position in range(journal.HEADER_BYTES):
+        flipped = bytearray(data)
+        flipped[position] ^= 0x10
+        found, decoder = decode(bytes(flipped))
+        assert found == [Damage(0, journal.HEADER_BYTES, "the file's header is unsound"), *whole]
+        assert decoder.header is None
+
+
+def test_another_kind_of_file_is_said_to_be_one() -> None:
+    with pytest.raises(journal.NotAJournal, match="does not begin with DUREJRNL"):
+        decode(b"PK\x03\x04 something else entirely, and longer than a header of ours would be")
+
+
+@pytest.mark.parametrize("length", range(len(journal.MAGIC) + 1))
+def test_a_file_torn_within_its_first_bytes_is_an_empty_journal(length: int) -> None:
+    found, decoder = decode(journal.MAGIC[:length])
+
+    assert found == []
+    assert decoder.torn_bytes == length
+
+
+def test_a_later_format_is_refused_by_its_number() -> None:
+    import struct
+    import zlib
+
+    head = bytearray(header()[:-4])
+    head[8:10] = struct.pack("<H", 2)
+    with pytest.raises(journal.UnsupportedVersion, match="journal format 2"):
+        decode(bytes(head) + struct.pack("<I", zlib.crc32(bytes(head))))
+
+
+def test_a_frame_is_never_larger_than_a_reader_takes() -> None:
+    with pytest.raises(ValueError, match="at most 1048576 bytes"):
+        journal.encode_frame(journal.Kind.CLOSED, bytes(journal.MAX_PAYLOAD_BYTES + 1))
+
+
+payloads = st.lists(st.tuples(st.integers(1, 255), st.binary(max_size=60)), max_size=12)
+
+
+@given(payloads, st.randoms(use_true_random=False))
+def test_any_frames_cut_anywhere(frames: list[tuple[int, bytes]], chance: random.Random) -> None:
+    data = header() + b"".join(journal.encode_frame(kind, payload) for kind, payload in frames)
+    cuts = sorted(chance.randrange(len(data)) for _ in range(chance.randrange(8)))
+    pieces = [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+
+    found, decoder = decode(*pieces)
+
+    assert [(item.kind, item.payload) for item in found] == frames
+    assert decoder.torn_bytes == 0
+
+
+@given(payloads, st.data())
+def test_any_damage_loses_only_what_it_hit(frames: list[tuple[int, bytes]], data: st.DataObject) -> None:
+    pieces = [journal.encode_frame(kind, payload) for kind, payload in frames]
+    whole = header() + b"".join(pieces)
+    start = data.draw(st.integers(journal.HEADER_BYTES, len(whole)))
+    junk = data.draw(st.binary(max_size=40))
+    end = min(len(whole), start + len(junk))
+    harmed = whole[:start] + junk[: end - start] + whole[end:]
+    cut = data.draw(st.integers(0, len(harmed)))
+
+    found, decoder = decode(harmed[:cut], harmed[cut:])
+
+    survivors, offset = [], journal.HEADER_BYTES
+    for frame, piece in zip(frames, pieces, strict=True):
+        if harmed[offset : offset + len(piece)] == piece:
+            survivors.append(frame)
+        offset += len(piece)
+    assert [(item.kind, item.payload) for item in found if isinstance(item, Frame)] == survivors
+    assert found == decode(harmed)[0]
+    assert decoder.sound_bytes + decoder.torn_bytes == len(harmed)
+
+
+def test_nothing_relayed_nothing_charged() -> None:
+    record = journal.interrupted(opened(1), None, sequence=9, closed_at=5)
+
+    assert (record.status, record.estimated, record.sequence) == ("interrupted", True, 9)
+    assert (record.input_tokens, record.output_tokens, record.cost_micro_won) == (0, 0, 0)
+    assert record.closed_at == record.opened_at  # a clock that stepped back does not turn time around
+
+
+def test_what_was_relayed_is_charged_with_its_prompt() -> None:
+    progress = journal.Progress(request_id(1), 10, 900)
+    record = journal.interrupted(opened(1), progress, sequence=9, closed_at=1_767_225_700_000_000)
+
+    assert (record.input_tokens, record.output_tokens) == (40, 10)
+    assert record.cost_micro_won == 40 * 120 + 10 * 480
+    assert record.closed_at == 1_767_225_700_000_000
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**9))
+def test_an_interrupted_call_never_costs_more_than_its_hold(tokens: int, input_tokens: int, hold: int) -> None:
+    request = opened(1, hold_micro_won=hold, estimated_input_tokens=input_tokens)
+    record = journal.interrupted(request, journal.Progress(request_id(1), tokens, 1), sequence=1, closed_at=0)
+
+    assert record.cost_micro_won <= hold
+    assert record.cost_micro_won + record.uncovered_micro_won == input_tokens * 120 + tokens * 480
