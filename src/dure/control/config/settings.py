@@ -185,16 +185,24 @@ WHITENOISE_MAX_AGE = 31_536_000
 MEDIA_ROOT = (DURE_DATA_DIR or REPOSITORY / "build") / "media"
 
 # With no mail server set, notices are written to a folder where they can be read.
-if host := os.environ.get("DURE_SMTP_HOST"):
-    EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    EMAIL_HOST = host
-    EMAIL_PORT = int(os.environ.get("DURE_SMTP_PORT", "25"))
-    EMAIL_HOST_USER = os.environ.get("DURE_SMTP_USER", "")
-    EMAIL_HOST_PASSWORD = os.environ.get("DURE_SMTP_PASSWORD", "")
-    EMAIL_USE_TLS = _flag("DURE_SMTP_TLS")
+if _smtp_host := os.environ.get("DURE_SMTP_HOST"):
+    _mailer = {
+        "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "OPTIONS": {
+            "host": _smtp_host,
+            "port": int(os.environ.get("DURE_SMTP_PORT", "25")),
+            "username": os.environ.get("DURE_SMTP_USER", ""),
+            "password": os.environ.get("DURE_SMTP_PASSWORD", ""),
+            "use_tls": _flag("DURE_SMTP_TLS"),
+            "timeout": 10,
+        },
+    }
 else:
-    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
-    EMAIL_FILE_PATH = str((DURE_DATA_DIR or REPOSITORY / "build") / "mail")
+    _mailer = {
+        "BACKEND": "django.core.mail.backends.filebased.EmailBackend",
+        "OPTIONS": {"file_path": str((DURE_DATA_DIR or REPOSITORY / "build") / "mail")},
+    }
+MAILERS = {"default": _mailer}
 DEFAULT_FROM_EMAIL = os.environ.get("DURE_MAIL_FROM", "Dure <no-reply@localhost>")
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
