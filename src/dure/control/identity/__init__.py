@@ -1,0 +1,1 @@
+"""Identity: people, organisations, memberships with roles, sign-in."""

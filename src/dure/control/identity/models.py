@@ -1,0 +1,139 @@
+"""People, organisations, and who acts for which with what roles."""
+
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
+
+from dure.contracts.ids import uuid7
+from dure.control.foundation import clock
+
+
+class OrganisationKind(models.TextChoices):
+    MINISTRY = "ministry", _("ministry")
+    AGENCY = "agency", _("agency")
+    PROVIDER = "provider", _("model provider")
+    SME = "sme", _("small or medium enterprise")
+    STARTUP = "startup", _("start-up")
+    PUBLIC_BODY = "public_body", _("public body")
+    UNIVERSITY = "university", _("university")
+    INSTITUTE = "institute", _("research institute")
+
+
+class Role(models.TextChoices):
+    """What a person may do for the organisation. The last four depend on the organisation's kind."""
+
+    ADMINISTRATOR = "administrator", _("administrator")
+    DEVELOPER = "developer", _("developer")
+    VIEWER = "viewer", _("viewer")
+    PROVIDER_MANAGER = "provider_manager", _("provider manager")
+    OFFICER = "officer", _("programme officer")
+    OPERATOR = "operator", _("platform operator")
+    AUDITOR = "auditor", _("auditor")
+
+
+class PersonManager(BaseUserManager["Person"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "Person":
+        person = self.model(email=email.strip().lower(), **fields)
+        person.set_password(password)
+        person.save(using=self._db)
+        return person
+
+
+class Person(AbstractBaseUser):
+    """Someone who signs in. What they may do follows from their memberships alone."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=100)
+    language = models.CharField(max_length=8, default="ko")
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=clock.now)
+
+    objects = PersonManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS = ["name"]
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("email"), name="identity_person_email_once")]
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    def get_full_name(self) -> str:
+        return self.name
+
+
+class Organisation(models.Model):
+    """A ministry, a provider, a start-up …: whom awards go to and who is paid."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    slug = models.CharField(max_length=63, unique=True)
+    kind = models.CharField(max_length=16, choices=OrganisationKind.choices)
+    name_ko = models.CharField(max_length=200)
+    name_en = models.CharField(max_length=200)
+    demo = models.BooleanField(default=False)
+    active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(kind__in=OrganisationKind.values), name="identity_organisation_kind_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(slug__regex=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"),
+                name="identity_organisation_slug_form",
+            ),
+        ]
+
+
+class Membership(models.Model):
+    """A person acts for an organisation, with these roles, from one date to another."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="memberships")
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="memberships")
+    roles = ArrayField(models.CharField(max_length=32, choices=Role.choices))
+    valid_from = models.DateTimeField(default=clock.now)
+    valid_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["person", "organisation"], name="identity_membership_once"),
+            models.CheckConstraint(condition=Q(roles__len__gt=0), name="identity_membership_has_a_role"),
+        ]
+
+
+class PersonalAccessToken(models.Model):
+    """A person's key to the REST API. Shown once; only its SHA-256 is kept."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="tokens")
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, null=True, related_name="+")
+    name = models.CharField(max_length=100)
+    prefix = models.CharField(max_length=16)
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(default=clock.now)
+    expires_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+
+
+class SignIn(models.Model):
+    """When and from where a person signed in."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="sign_ins")
+    at = models.DateTimeField(default=clock.now)
+    address = models.GenericIPAddressField(null=True)
+    agent = models.CharField(max_length=300, default="", blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["person", "-at"], name="identity_sign_in_latest")]

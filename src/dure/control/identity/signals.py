@@ -1,0 +1,18 @@
+"""The sign-in history."""
+
+from typing import Any
+
+from allauth.account.signals import user_logged_in
+from django.dispatch import receiver
+from django.http import HttpRequest
+
+from dure.control.identity.models import Person, SignIn
+
+
+@receiver(user_logged_in)
+def remember_sign_in(sender: object, request: HttpRequest, user: Person, **kwargs: Any) -> None:
+    SignIn.objects.create(
+        person=user,
+        address=request.META.get("REMOTE_ADDR") or None,
+        agent=request.META.get("HTTP_USER_AGENT", "")[:300],
+    )
