@@ -217,17 +217,19 @@ class Connections:
 
     def came_back(self) -> None:
         if self.away_since is not None:
+            if self.last_error:
+                logger.warning("the database is back after %.1f s", time.monotonic() - self.away_since)
             self.away_since = None
             self._backoff.reset()
             self._try_again_at = 0.0
         self.connected = True
 
     def went_away(self, away: DatabaseAway) -> None:
-        self.last_error = str(away)
         self.connected = False
         now = time.monotonic()
-        if self.away_since is None:
-            self.away_since = now
+        if self.away_since is None or not self.last_error:
+            self.away_since = self.away_since or now
             logger.warning("the database is away: %s", away)
+        self.last_error = str(away)
         if now >= self._try_again_at:
             self._try_again_at = now + self._backoff.next_seconds()

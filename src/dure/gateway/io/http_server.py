@@ -357,9 +357,7 @@ class ClientConnection(asyncio.Protocol):
 class HttpServer:
     """Listens and keeps track of connections."""
 
-    def __init__(
-        self, service: Service, limits: ServerLimits, loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, service: Service, limits: ServerLimits, loop: asyncio.AbstractEventLoop) -> None:
         self.service = service
         self.limits = limits
         self.loop = loop

@@ -61,6 +61,9 @@ def lock_folder(folder: Path) -> int:
         if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
             raise JournalLocked(f"{folder} belongs to a living process") from None
         raise
+    if os.fstat(descriptor).st_nlink == 0:
+        os.close(descriptor)  # whoever had it has settled and removed the folder
+        raise JournalLocked(f"{folder} has been settled by another process")
     return descriptor
 
 

@@ -225,7 +225,9 @@ class UpstreamConnection(asyncio.Protocol):
 class UpstreamPool:
     """Connections to one origin. `active` have a request under way."""
 
-    def __init__(self, origin: Origin, loop: asyncio.AbstractEventLoop, tls: Callable[[], ssl.SSLContext]) -> None:
+    def __init__(
+        self, origin: Origin, loop: asyncio.AbstractEventLoop, tls: Callable[[], ssl.SSLContext]
+    ) -> None:
         self.origin = origin
         self.active: set[UpstreamConnection] = set()
         self._idle: list[UpstreamConnection] = []

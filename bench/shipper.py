@@ -1,0 +1,148 @@
+"""How fast one shipper brings a journal into PostgreSQL.
+
+    .venv/bin/python bench/shipper.py [--records 400000] [--awards 1000] [--folders 1] [--batch 10000] [--json]
+
+Starts a PostgreSQL of its own, grants the awards, writes journals as a gateway process would (opened and
+closed for each call), and times one shipper process from its start to the last record posted. Decoding
+alone is timed too. Everything is checked: as many records as were written, and the money adds up.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import resource
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from dure.contracts import gateway_api
+from dure.contracts.ids import uuid7
+from dure.contracts.usage import UsageRecord
+from dure.gateway.app.shipper import Shipper, ShipperConfig
+from dure.gateway.io.journal import segment_path
+from dure.gateway.io.journal_tail import JournalTail
+from dure.gateway.protocol import journal
+from gateway.database import Ledger, Postgres, postgres
+
+COST = 10_320
+MODELS = ["smollm2-135m-instruct", "hyperscale-32b", "embedding-small"]
+
+
+def write_journal(root: Path, process: UUID, awards: list[UUID], records: int, seed: int) -> int:
+    """A closed journal of `records` calls spread over the awards at random; its size in bytes."""
+    folder = root / str(process)
+    folder.mkdir()
+    chance = random.Random(seed)
+    key, deployment, provider, price = (uuid7() for _ in range(4))
+    now = time.time_ns() // 1000
+    segment, size, total = 1, 0, 0
+    file = segment_path(folder, segment).open("wb", buffering=1 << 20)
+    file.write(journal.encode_header(process, segment, created_at=now))
+    for sequence in range(1, records + 1):
+        call = {
+            "request_id": uuid7(), "award": chance.choice(awards), "key": key, "model": chance.choice(MODELS),
+            "deployment": deployment, "provider": provider, "price": price, "endpoint": "chat.completions",
+            "streamed": True, "opened_at": now + sequence,
+        }  # fmt: skip
+        opened = journal.Opened(**call, estimated_input_tokens=40, meters={"input": 120_000_000, "output": 480_000_000},
+                                hold_micro_won=90_000)  # fmt: skip
+        closed = UsageRecord(
+            **call, sequence=sequence, status="completed", http_status=200, estimated=False, input_tokens=38,
+            output_tokens=12, cached_tokens=0, cost_micro_won=COST, closed_at=now + sequence + 250_000,
+            first_byte_at=now + sequence + 90_000,
+        )  # fmt: skip
+        size += file.write(journal.encode_opened(opened)) + file.write(journal.encode_closed(closed))
+        if size > 64 << 20:
+            file.close()
+            total, size, segment = total + size, 0, segment + 1
+            file = segment_path(folder, segment).open("wb", buffering=1 << 20)
+            file.write(journal.encode_header(process, segment, created_at=now))
+    file.close()
+    return total + size
+
+
+def decode_only(folder: Path) -> float:
+    """Seconds to read the whole journal into batches."""
+    tail = JournalTail(folder, after=0)
+    tail.ended = True
+    began = time.perf_counter()
+    while tail.read(max_records=10_000, max_bytes=8 << 20):
+        pass
+    return time.perf_counter() - began
+
+
+async def ship(config: ShipperConfig) -> None:
+    shipper = Shipper(replace(config, stop_grace_seconds=600))
+    shipper.stop()  # all processes are dead: post everything and end
+    await shipper.run()
+
+
+def run(server: Postgres, root: Path, options: argparse.Namespace) -> dict[str, object]:
+    ledger = Ledger(server.dsn)
+    per_folder = options.records // options.folders
+    awards = [ledger.grant(options.records * COST * 2) for _ in range(options.awards)]
+    processes = [uuid7() for _ in range(options.folders)]
+    journal_bytes = 0
+    for number, process in enumerate(processes):
+        ledger.connection.execute(gateway_api.START_PROCESS, (process, "bench", os.getpid(), "bench"))
+        for award in awards:
+            needed = per_folder * COST // 64
+            ledger.connection.execute(
+                gateway_api.LEASE, (process, award, uuid7(), max(needed, per_folder * COST // 100))
+            )
+        journal_bytes += write_journal(root, process, awards, per_folder, number)
+    decode_seconds = decode_only(root / str(processes[0]))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    began = time.perf_counter()
+    asyncio.run(ship(ShipperConfig(root, server.gateway_dsn, batch_records=options.batch)))
+    seconds = time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    posted = len(ledger.usage())
+    assert posted == per_folder * options.folders, posted
+    assert all(ledger.finished(process) for process in processes)
+    left = sum(ledger.balance(award, "award") for award in awards)
+    assert left == options.awards * options.records * COST * 2 - posted * COST
+    ledger.close()
+    return {
+        "records": posted,
+        "awards": options.awards,
+        "folders": options.folders,
+        "batch_records": options.batch,
+        "journal_bytes_per_record": round(journal_bytes / posted),
+        "records_per_s": round(posted / seconds),
+        "seconds": round(seconds, 2),
+        "shipper_cpu_us_per_record": round(
+            (after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime) / posted * 1e6, 2
+        ),
+        "decode_only_records_per_s": round(per_folder / decode_seconds),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--records", type=int, default=400_000)
+    parser.add_argument("--awards", type=int, default=1000)
+    parser.add_argument("--folders", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=10_000)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as root, postgres() as server:
+        figures = run(server, Path(root), options)
+    if options.json:
+        print(json.dumps(figures))
+    else:
+        for name, value in figures.items():
+            print(f"{name:28} {value:>12,}" if isinstance(value, int) else f"{name:28} {value:>12}")
+
+
+if __name__ == "__main__":
+    main()
