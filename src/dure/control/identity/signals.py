@@ -10,7 +10,7 @@ from dure.control.identity.models import Person, SignIn
 
 
 @receiver(user_logged_in)
-def remember_sign_in(sender: object, request: HttpRequest, user: Person, **kwargs: Any) -> None:
+def remember_sign_in(request: HttpRequest, user: Person, **_: Any) -> None:
     SignIn.objects.create(
         person=user,
         address=request.META.get("REMOTE_ADDR") or None,

@@ -1,0 +1,242 @@
+"""Questions about people and organisations. Values cross; models do not."""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.utils.translation import get_language
+
+from dure.control.foundation import clock
+from dure.control.foundation.actors import Actor
+from dure.control.foundation.errors import NotFound
+from dure.control.identity import rules
+from dure.control.identity.models import Membership, Organisation, Person, PersonalAccessToken, SignIn
+
+__all__ = [
+    "MembershipView",
+    "OrganisationView",
+    "PersonView",
+    "SignInView",
+    "TokenView",
+    "actor_for",
+    "actor_for_token",
+    "members_of",
+    "memberships_of",
+    "names_of",
+    "organisation",
+    "organisation_for",
+    "organisations",
+    "people",
+    "people_to_notify",
+    "sign_ins_of",
+    "tokens_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class OrganisationView:
+    id: UUID
+    slug: str
+    kind: str
+    name_ko: str
+    name_en: str
+    demo: bool
+    active: bool
+
+    @property
+    def name(self) -> str:
+        """The name in the reader's language."""
+        return self.name_ko if (get_language() or "ko").startswith("ko") else self.name_en
+
+
+@dataclass(frozen=True, slots=True)
+class PersonView:
+    id: UUID
+    email: str
+    name: str
+    language: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipView:
+    organisation: OrganisationView
+    person: PersonView
+    roles: tuple[str, ...]
+    valid_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenView:
+    id: UUID
+    name: str
+    prefix: str
+    organisation_id: UUID | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+    @property
+    def active(self) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > clock.now())
+
+
+@dataclass(frozen=True, slots=True)
+class SignInView:
+    at: datetime
+    address: str | None
+    agent: str
+
+
+def organisation(slug_or_id: str | UUID) -> OrganisationView:
+    """By slug or id; raises `NotFound`."""
+    row = _find(slug_or_id)
+    if row is None:
+        raise NotFound(code="organisation_not_found")
+    return organisation_view(row)
+
+
+def organisation_for(*, actor: Actor, slug_or_id: str | UUID) -> OrganisationView:
+    """The same for an actor: others' organisations are not there."""
+    view = organisation(slug_or_id)
+    if not rules.may_see_organisation(actor, view.id):
+        raise NotFound(code="organisation_not_found")
+    return view
+
+
+def organisations(
+    *, kind: str | None = None, search: str | None = None, limit: int = 200, offset: int = 0
+) -> list[OrganisationView]:
+    rows = Organisation.objects.order_by("slug")
+    if kind:
+        rows = rows.filter(kind=kind)
+    if search:
+        rows = rows.filter(
+            Q(slug__icontains=search) | Q(name_ko__icontains=search) | Q(name_en__icontains=search)
+        )
+    return [organisation_view(row) for row in rows[offset : offset + limit]]
+
+
+def names_of(ids: Collection[UUID]) -> dict[UUID, OrganisationView]:
+    return {row.pk: organisation_view(row) for row in Organisation.objects.filter(pk__in=set(ids))}
+
+
+def memberships_of(person_id: UUID) -> list[MembershipView]:
+    """The organisations a person may act for today, by name."""
+    rows = _current(Membership.objects.filter(person_id=person_id)).order_by("organisation__name_ko")
+    return [_membership_view(row) for row in rows]
+
+
+def members_of(organisation_id: UUID) -> list[MembershipView]:
+    rows = _current(Membership.objects.filter(organisation_id=organisation_id)).order_by("person__name")
+    return [_membership_view(row) for row in rows]
+
+
+def people(*, search: str | None = None, limit: int = 200, offset: int = 0) -> list[PersonView]:
+    rows = Person.objects.order_by("email")
+    if search:
+        rows = rows.filter(Q(email__icontains=search) | Q(name__icontains=search))
+    return [person_view(row) for row in rows[offset : offset + limit]]
+
+
+def people_to_notify(organisation_id: UUID, *, roles: Collection[str]) -> list[PersonView]:
+    """Members who hold one of these roles: whom a notice about their organisation goes to."""
+    rows = _current(Membership.objects.filter(organisation_id=organisation_id, roles__overlap=list(roles)))
+    return [person_view(row.person) for row in rows if row.person.is_active]
+
+
+def actor_for(*, person_id: UUID, organisation_id: UUID | None = None) -> Actor:
+    """The person acting for one of their organisations: the one asked for, else their first."""
+    memberships = memberships_of(person_id)
+    chosen = next((m for m in memberships if m.organisation.id == organisation_id), None)
+    chosen = chosen or next(iter(memberships), None)
+    if chosen is None:
+        person = Person.objects.get(pk=person_id)
+        return Actor(kind="person", name=person.name, person_id=person_id)
+    return Actor(
+        kind="person",
+        name=chosen.person.name,
+        person_id=person_id,
+        organisation_id=chosen.organisation.id,
+        organisation_kind=chosen.organisation.kind,
+        roles=frozenset(chosen.roles),
+    )
+
+
+def actor_for_token(secret: str) -> Actor | None:
+    """Whom a personal access token speaks for; None for unknown, expired and revoked ones."""
+    digest = hashlib.sha256(secret.encode()).hexdigest()
+    now = clock.now()
+    row = (
+        PersonalAccessToken.objects.select_related("person")
+        .filter(digest=digest, revoked_at=None, person__is_active=True)
+        .filter(Q(expires_at=None) | Q(expires_at__gt=now))
+        .first()
+    )
+    if row is None:
+        return None
+    if row.last_used_at is None or (now - row.last_used_at).total_seconds() > 60:
+        PersonalAccessToken.objects.filter(pk=row.pk).update(last_used_at=now)
+    return actor_for(person_id=row.person_id, organisation_id=row.organisation_id)
+
+
+def tokens_of(person_id: UUID) -> list[TokenView]:
+    return [
+        token_view(row) for row in PersonalAccessToken.objects.filter(person_id=person_id).order_by("-id")
+    ]
+
+
+def sign_ins_of(person_id: UUID, *, limit: int = 20) -> list[SignInView]:
+    rows = SignIn.objects.filter(person_id=person_id).order_by("-at")[:limit]
+    return [SignInView(at=row.at, address=row.address, agent=row.agent) for row in rows]
+
+
+def organisation_view(row: Organisation) -> OrganisationView:
+    return OrganisationView(
+        id=row.pk,
+        slug=row.slug,
+        kind=row.kind,
+        name_ko=row.name_ko,
+        name_en=row.name_en,
+        demo=row.demo,
+        active=row.active,
+    )
+
+
+def person_view(row: Person) -> PersonView:
+    return PersonView(id=row.pk, email=row.email, name=row.name, language=row.language, active=row.is_active)
+
+
+def token_view(row: PersonalAccessToken) -> TokenView:
+    return TokenView(**{name: getattr(row, name) for name in TokenView.__dataclass_fields__})
+
+
+def _membership_view(row: Membership) -> MembershipView:
+    return MembershipView(
+        organisation=organisation_view(row.organisation),
+        person=person_view(row.person),
+        roles=tuple(row.roles),
+        valid_until=row.valid_until,
+    )
+
+
+def _current(rows: QuerySet[Membership]) -> QuerySet[Membership]:
+    now = clock.now()
+    return (
+        rows.select_related("organisation", "person")
+        .filter(organisation__active=True, valid_from__lte=now)
+        .filter(Q(valid_until=None) | Q(valid_until__gt=now))
+    )
+
+
+def _find(slug_or_id: str | UUID) -> Organisation | None:
+    if isinstance(slug_or_id, UUID):
+        return Organisation.objects.filter(pk=slug_or_id).first()
+    try:
+        return Organisation.objects.filter(Q(slug=slug_or_id) | Q(pk=UUID(slug_or_id))).first()
+    except ValueError:
+        return Organisation.objects.filter(slug=slug_or_id).first()
