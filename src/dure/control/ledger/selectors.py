@@ -19,6 +19,7 @@ __all__ = [
     "account_view",
     "accounts",
     "balances",
+    "balances_by_book",
     "balances_by_kind",
     "book",
     "books",
@@ -153,6 +154,21 @@ def balances_by_kind(
     for row in rows:
         sign = -1 if row["kind"] == AccountKind.TREASURY else 1
         held.setdefault(row["owner_id"], {})[row["kind"]] = sign * row["held"]
+    return held
+
+
+def balances_by_book(
+    *, book_ids: Collection[UUID] | None = None, unit: str = "KRW"
+) -> dict[UUID, dict[str, int]]:
+    """What all accounts of each kind hold together, by book (all books if none are named), at one moment."""
+    rows = Account.objects.filter(unit=unit)
+    if book_ids is not None:
+        rows = rows.filter(book_id__in=book_ids)
+    held: dict[UUID, dict[str, int]] = {}
+    sums = rows.values("book_id", "kind").annotate(held=Sum(F("credits_posted") - F("debits_posted")))
+    for row in sums:
+        sign = -1 if row["kind"] == AccountKind.TREASURY else 1
+        held.setdefault(row["book_id"], {})[row["kind"]] = sign * row["held"]
     return held
 
 
