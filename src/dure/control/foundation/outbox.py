@@ -27,6 +27,11 @@ def send_mail_later(
     OutboxMail.objects.bulk_create([mail], ignore_conflicts=True)
 
 
+def unsent_older_than(age: timedelta) -> int:
+    """How many notices have waited this long: the operator's sign that the worker or the mail server is away."""
+    return OutboxMail.objects.filter(sent_at__isnull=True, created_at__lt=clock.now() - age).count()
+
+
 def deliver(*, limit: int = 100) -> int:
     """Send what waits, oldest first; returns how many went out. Two workers never send the same one."""
     sent = 0

@@ -1,0 +1,43 @@
+"""The catalogue's pages: what is offered at which price, for everyone."""
+
+from dataclasses import dataclass
+from typing import get_args
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from dure.contracts.directory import Endpoint
+from dure.control.catalogue import selectors
+from dure.control.identity.guards import public
+
+
+@dataclass(frozen=True, slots=True)
+class _PriceRow:
+    effective_from: object
+    state: str
+    cells: list[tuple[str, int | None]]
+
+
+@public
+def models(request: HttpRequest) -> HttpResponse:
+    search, endpoint = request.GET.get("q", "").strip()[:100], request.GET.get("endpoint", "")
+    offered = selectors.models(actor=request.actor, search=search, endpoint=endpoint)
+    context = {"models": offered, "search": search, "endpoint": endpoint, "endpoints": get_args(Endpoint)}
+    return render(request, "catalogue/models.html", context)
+
+
+@public
+def model(request: HttpRequest, name: str) -> HttpResponse:
+    found = selectors.model(actor=request.actor, name=name)
+    meters = sorted({meter for price in found.price_history for meter in price.meters}, key=_meter_order)
+    rows = [
+        _PriceRow(price.effective_from, price.state, [(meter, price.meters.get(meter)) for meter in meters])
+        for price in found.price_history
+    ]
+    state = {"retired": "retired", "no_price": "upcoming", "unreachable": "unreachable"}.get(found.why_not, "active")
+    return render(request, "catalogue/model.html", {"model": found, "prices": rows, "meters": meters, "state": state})
+
+
+def _meter_order(meter: str) -> tuple[int, str]:
+    known = ("input", "cached_input", "output")
+    return (known.index(meter) if meter in known else len(known), meter)

@@ -1,0 +1,119 @@
+"""Error pages: what happened, that nothing was lost, what to do next. No page ever shows a traceback."""
+
+import logging
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.utils.translation import get_language, gettext
+
+from dure.control.foundation.errors import DureError
+
+logger = logging.getLogger(__name__)
+
+
+def error_page(
+    request: HttpRequest, *, status: int, heading: str, text: str, remedy: str = "", back: str = ""
+) -> HttpResponse:
+    actor = getattr(request, "actor", None)
+    signed_in = actor is not None and actor.kind == "person"
+    context = {
+        "heading": heading,
+        "text": text,
+        "remedy": remedy,
+        "back": back,
+        "kicker": gettext("Error %(status)s") % {"status": status},
+        "offer_sign_in": status in {401, 403, 404} and not signed_in,
+    }
+    if getattr(request, "htmx", False):
+        return HttpResponse(f"{text} {remedy}".strip(), status=status, content_type="text/plain; charset=utf-8")
+    return HttpResponse(render_to_string("portal/error.html", context, request=request), status=status)
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return error_page(
+        request,
+        status=400,
+        heading=gettext("This request cannot be read"),
+        text=gettext("The address or the form was damaged on its way. Nothing was changed."),
+        remedy=gettext("Go back and try once more."),
+    )
+
+
+def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return error_page(
+        request,
+        status=403,
+        heading=gettext("Your role does not allow this"),
+        text=gettext("The page exists, but not for the role you act in. Nothing was changed."),
+        remedy=gettext("If you belong to several organisations, act for the right one; else ask its administrator."),
+    )
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return error_page(
+        request,
+        status=404,
+        heading=gettext("There is nothing here"),
+        text=gettext("The address may be mistyped, or what was here is not yours to see."),
+    )
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Stands on nothing that may be broken: no database, no session, no other template."""
+    korean = (get_language() or "ko").startswith("ko")
+    title = "잠시 문제가 생겼습니다" if korean else "Something went wrong on our side"
+    text = (
+        "요청을 처리하지 못했고, 바뀐 것은 없습니다. 잠시 뒤 다시 시도해 주세요. 호출과 지원금 정산은 이 화면과 따로 계속됩니다."
+        if korean
+        else "Your request was not carried out and nothing was changed. Please try again shortly."
+        " Calls and their accounting go on independently of this page."
+    )
+    home = "첫 화면으로" if korean else "Go to the first page"
+    language = "ko" if korean else "en"
+    return HttpResponse(
+        f'<!doctype html><html lang="{language}"><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>'
+        f'<main><h1>{title}</h1><p>{text}</p><p><a href="/">{home}</a></p></main></html>',
+        status=500,
+    )
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return error_page(
+        request,
+        status=403,
+        heading=gettext("This form has expired"),
+        text=gettext("For your safety a form is valid for one visit only. Nothing was changed."),
+        remedy=gettext("Load the page again and send the form once more; your browser must accept cookies."),
+        back=request.path,
+    )
+
+
+
+class DureErrorMiddleware:
+    """The pages' one handler of `DureError`: a rule said no, and its own words say why."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, DureError):
+            return None
+        if exception.status == 404:
+            heading = gettext("There is nothing here")
+        elif exception.status == 403:
+            heading = gettext("Your role does not allow this")
+        else:
+            heading = gettext("This could not be done")
+        return error_page(
+            request,
+            status=exception.status,
+            heading=heading,
+            text=str(exception.message),
+            remedy=str(exception.remedy),
+            back=request.path if request.method == "POST" else "",
+        )

@@ -1,0 +1,297 @@
+"""Names, badges and drawings that every room's pages share."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from django import template
+from django.core.paginator import Page
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language, gettext, pgettext
+from django.utils.translation import gettext_lazy as _
+
+from dure.contracts.money import MICRO_WON_PER_WON
+from dure.control.foundation import money
+from dure.control.foundation.actors import Actor
+from dure.control.portal import charts
+
+register = template.Library()
+
+_GOOD, _WARN, _BAD, _PLAIN, _INFO = (
+    "bg-light-success",
+    "bg-light-warning",
+    "bg-light-danger",
+    "bg-light-gray",
+    "bg-light-primary",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    text: Any
+    style: str
+
+
+@dataclass(frozen=True, slots=True)
+class BarPart:
+    name: str
+    x: int
+    width: int
+
+
+_USAGE = {
+    "completed": Badge(_("completed"), _GOOD),
+    "cancelled": Badge(_("cancelled by caller"), _WARN),
+    "truncated": Badge(_("cut off by provider"), _WARN),
+    "failed": Badge(_("failed"), _BAD),
+    "interrupted": Badge(_("interrupted"), _WARN),
+}
+_STATES = {
+    "open": Badge(_("open"), _GOOD),
+    "returning": Badge(_("returning the rest"), _WARN),
+    "closed": Badge(_("closed"), _PLAIN),
+    "upcoming": Badge(_("not yet begun"), _INFO),
+    "ended": Badge(_("ended"), _PLAIN),
+    "active": Badge(_("active"), _GOOD),
+    "valid": Badge(_("valid"), _GOOD),
+    "retired": Badge(_("retired"), _PLAIN),
+    "unreachable": Badge(_("not reachable"), _WARN),
+    "reachable": Badge(_("reachable"), _GOOD),
+    "revoked": Badge(_("revoked"), _BAD),
+    "expired": Badge(_("expired"), _PLAIN),
+    "replaced": Badge(_("replaced"), _PLAIN),
+    "silent": Badge(_("silent"), _BAD),
+    "running": Badge(_("running"), _GOOD),
+    "finished": Badge(_("finished"), _PLAIN),
+    "in_force": Badge(_("in force"), _GOOD),
+    "coming": Badge(_("to come"), _INFO),
+    "past": Badge(_("past"), _PLAIN),
+    "withdrawn": Badge(_("withdrawn"), _PLAIN),
+    "demo": Badge(_("Demonstration"), _PLAIN),
+}
+_ACCOUNT_KINDS = {
+    "treasury": _("treasury"),
+    "appropriation": _("appropriation"),
+    "award": _("award"),
+    "escrow": _("held by a gateway"),
+    "payable": _("owed to provider"),
+    "own_contribution": _("own contribution"),
+    "returned": _("returned"),
+    "disputed": _("disputed"),
+}
+_TRANSFER_KINDS = {
+    "appropriation": _("appropriation"),
+    "grant": _("grant"),
+    "lease": _("set aside at a gateway"),
+    "give_back": _("given back by a gateway"),
+    "usage": _("calls charged"),
+    "return": _("rest returned"),
+    "correction": _("correction"),
+}
+_ORGANISATION_KINDS = {
+    "ministry": _("ministry"),
+    "agency": _("agency"),
+    "provider": _("model provider"),
+    "sme": _("small firm"),
+    "startup": _("start-up"),
+    "public_body": _("public body"),
+    "university": _("university"),
+    "institute": _("research institute"),
+}
+_ENDPOINTS = {
+    "chat.completions": _("chat"),
+    "completions": _("text completion"),
+    "embeddings": _("embeddings"),
+}
+_METERS = {
+    "input": _("Input, per million tokens"),
+    "output": _("Output, per million tokens"),
+    "cached_input": _("Cached input, per million tokens"),
+    "request": _("Per million requests"),
+    "character": _("Per million characters"),
+    "second": _("Per million seconds"),
+    "image": _("Per million images"),
+}
+
+
+@register.filter
+def usage_badge(status: str) -> Badge:
+    return _USAGE.get(status, Badge(status, _PLAIN))
+
+
+@register.filter
+def state_badge(state: str) -> Badge:
+    return _STATES.get(state, Badge(state, _PLAIN))
+
+
+@register.filter
+def account_kind(kind: str) -> Any:
+    return _ACCOUNT_KINDS.get(kind, kind)
+
+
+@register.filter
+def transfer_kind(kind: str) -> Any:
+    return _TRANSFER_KINDS.get(kind, kind)
+
+
+@register.filter
+def organisation_kind(kind: str) -> Any:
+    return _ORGANISATION_KINDS.get(kind, kind)
+
+
+@register.filter
+def endpoint_name(endpoint: str) -> Any:
+    return _ENDPOINTS.get(endpoint, endpoint)
+
+
+@register.filter
+def meter_name(meter: str) -> Any:
+    return _METERS.get(meter, meter)
+
+
+@register.filter
+def won_floor(micro_won: int | None) -> SafeString | str:
+    """What a person reads at a glance: whole won, below 100 won two decimals; the exact sum on hover."""
+    return _won_cut(micro_won, 0 if abs(micro_won or 0) >= 100 * MICRO_WON_PER_WON else 2)
+
+
+@register.filter
+def won_fine(micro_won: int | None) -> SafeString | str:
+    """The cost of a call, in a column: four decimals, whole won from 1,000 won; the exact sum on hover."""
+    return _won_cut(micro_won, 0 if abs(micro_won or 0) >= 1_000 * MICRO_WON_PER_WON else 4)
+
+
+def _won_cut(micro_won: int | None, decimals: int) -> SafeString | str:
+    if micro_won is None:
+        return "–"
+    language = get_language() or "ko"
+    exact = money.format_won(micro_won, language)
+    shown = money.format_won(micro_won, language, decimals=decimals if micro_won else 0)
+    return shown if shown == exact else format_html('<span title="{}">{}</span>', exact, shown)
+
+
+@register.filter
+def in_my_language(subject: Any, field: str = "name") -> str:
+    """`name_ko` or `name_en` of what has both, whichever the reader's page is in; else the other one."""
+    if subject is None:
+        return ""
+    language = (get_language() or "ko")[:2]
+    for suffix in (language, "ko", "en"):
+        text = getattr(subject, f"{field}_{suffix}", "")
+        if text:
+            return str(text)
+    return str(getattr(subject, field, ""))
+
+
+@register.filter
+def organisation_name(membership: Any) -> str:
+    return in_my_language(getattr(membership, "organisation", membership))
+
+
+@register.filter
+def acting_as(actor: Actor, memberships: Iterable[Any]) -> str:
+    """The organisation an actor acts for, by name."""
+    for membership in memberships:
+        if membership.organisation.id == actor.organisation_id:
+            return organisation_name(membership)
+    return gettext("no organisation")
+
+
+@register.filter
+def bar_parts(funds: Any) -> list[BarPart]:
+    """Spent, held and left as thousandths of what was granted, in that order from the left."""
+    granted = funds.granted_micro_won
+    if granted <= 0:
+        return []
+    parts, x = [], 0
+    for name, amount in (
+        ("bar-left", funds.remaining_micro_won),
+        ("bar-held", funds.escrow_micro_won),
+        ("bar-spent", funds.spent_micro_won),
+    ):
+        width = min(round(amount * 1000 / granted), 1000 - x)
+        if amount > 0:
+            width = max(width, 4)
+        parts.append(BarPart(name, x, width))
+        x += width
+    return parts
+
+
+@register.filter
+def page_numbers(page: Page) -> list[int | None]:
+    """Numbers to link around the current one; None is a gap."""
+    return [
+        number if isinstance(number, int) else None
+        for number in page.paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1)
+    ]
+
+
+@register.filter
+def shortened(text: Any, length: int = 8) -> str:
+    return str(text)[:length]
+
+
+@register.filter
+def percent_of(part: int, whole: int) -> str:
+    return f"{part * 100 / whole:.1f}%" if whole else "–"
+
+
+@register.filter
+def coordinate(value: float) -> str:
+    """A coordinate: a point for the decimals whatever the language."""
+    return f"{value:.1f}"
+
+
+@register.filter
+def add_number(value: float, more: int) -> str:
+    return f"{value + more:.1f}"
+
+
+@register.filter
+def seconds(milliseconds: int) -> str:
+    """A duration as a person reads it: `0.42 s`."""
+    return gettext("%(seconds)s s") % {"seconds": f"{milliseconds / 1000:,.2f}"}
+
+
+@register.filter
+def short_day(day: date) -> str:
+    language = get_language() or "ko"
+    return f"{day.month}. {day.day}." if language.startswith("ko") else f"{day.day} {day:%b}"
+
+
+def _axis_won(micro_won: int) -> str:
+    return money.format_won_short(micro_won - micro_won % (MICRO_WON_PER_WON // 100), get_language() or "ko")
+
+
+@register.inclusion_tag("components/chart.html")
+def line_chart(
+    name: str, finding: str, about: str, points: Sequence[charts.Point], forecast: Sequence[charts.Point], ceiling: int
+) -> dict[str, Any]:
+    """What is left over days, with the forecast dotted. `finding` is the title: what the picture shows."""
+    layouts = charts.line_layouts(
+        points=points, forecast=forecast, ceiling=ceiling, say_day=short_day, say_value=_axis_won
+    )
+    heading = pgettext("table column", "Left")
+    return _chart(name, finding, about, layouts, points, heading)
+
+
+@register.inclusion_tag("components/chart.html")
+def column_chart(name: str, finding: str, about: str, points: Sequence[charts.Point], heading: str) -> dict[str, Any]:
+    """One column a day."""
+    layouts = charts.column_layouts(points=points, say_day=short_day, say_value=_axis_won)
+    return _chart(name, finding, about, layouts, points, heading)
+
+
+def _chart(
+    name: str, finding: str, about: str, layouts: list[charts.Layout], points: Sequence[charts.Point], heading: str
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "finding": finding,
+        "about": about,
+        "layouts": layouts,
+        "rows": list(reversed(points)),
+        "heading": heading,
+    }

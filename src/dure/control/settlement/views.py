@@ -1,0 +1,108 @@
+"""What a provider has earned, by day and model. Customers are never named to providers."""
+
+import csv
+from datetime import date, timedelta
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext, ngettext
+
+from dure.contracts.money import MICRO_WON_PER_WON
+from dure.control.foundation import clock
+from dure.control.foundation.errors import Forbidden
+from dure.control.foundation.money import format_won
+from dure.control.identity import selectors as identity
+from dure.control.identity.guards import signed_in
+from dure.control.settlement import selectors
+
+_PERIODS = (7, 30, 90)
+
+
+def _provider_id(request: HttpRequest) -> Any:
+    actor = request.actor
+    if actor.organisation_kind != "provider" or not actor.has("provider_manager", "administrator", "viewer"):
+        raise Forbidden()
+    return actor.organisation_id
+
+
+def _today() -> date:
+    return clock.now().astimezone(clock.SEOUL).date()
+
+
+def _days(request: HttpRequest) -> int:
+    text = request.GET.get("days", "")
+    return int(text) if text.isdigit() and int(text) in _PERIODS else 30
+
+
+def _figures(provider_id: Any) -> dict[str, Any]:
+    month = _sum(selectors.provider_earnings(provider_id=provider_id, by="day", since=_today().replace(day=1)))
+    return {
+        "month": month,
+        "unpaid_micro_won": selectors.provider_unpaid(provider_id=provider_id),
+        "at": clock.now(),
+    }
+
+
+def _sum(lines: list[selectors.SpendLine]) -> selectors.SpendLine:
+    fields = ("calls", "failed_calls", "input_tokens", "output_tokens", "cached_tokens", "cost_micro_won")
+    return selectors.SpendLine(
+        group=None, **{name: sum(getattr(line, name) for line in lines) for name in fields}
+    )
+
+
+@signed_in
+def earnings(request: HttpRequest) -> HttpResponse:
+    provider_id, days = _provider_id(request), _days(request)
+    since = _today() - timedelta(days=days - 1)
+    by_day = selectors.provider_earnings(provider_id=provider_id, by="day", since=since)
+    by_model = selectors.provider_earnings(provider_id=provider_id, by="model", since=since)
+    total = _sum(by_day)
+    context = {
+        **_figures(provider_id),
+        "provider": identity.names_of([provider_id]).get(provider_id),
+        "by_day": list(reversed(by_day)),
+        "by_model": by_model,
+        "total": total,
+        "points": [(line.group, line.cost_micro_won) for line in by_day],
+        "finding": _finding(by_day),
+        "about": gettext("Won a day, from charged calls"),
+        "days": days,
+        "periods": [(n, ngettext("last %(n)s day", "last %(n)s days", n) % {"n": n}) for n in _PERIODS],
+    }
+    return render(request, "settlement/earnings.html", context)
+
+
+def _finding(by_day: list[selectors.SpendLine]) -> str:
+    if not by_day:
+        return ""
+    best = max(by_day, key=lambda line: line.cost_micro_won)
+    day = best.group
+    assert isinstance(day, date)
+    return gettext("The best day was %(month)s/%(day)s, with %(sum)s") % {
+        "month": day.month,
+        "day": day.day,
+        "sum": format_won(best.cost_micro_won, gettext("en"), decimals=0 if best.cost_micro_won > 100 * MICRO_WON_PER_WON else 2),
+    }
+
+
+@signed_in
+def earnings_live(request: HttpRequest) -> HttpResponse:
+    return render(request, "settlement/earnings.html#figures", _figures(_provider_id(request)))
+
+
+@signed_in
+def earnings_csv(request: HttpRequest) -> HttpResponse:
+    """Day by model is what an invoice is made from; money in micro-won, exactly."""
+    provider_id, days = _provider_id(request), _days(request)
+    since = _today() - timedelta(days=days - 1)
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="earnings-{since}-{_today()}.csv"'
+    response.write("\N{ZERO WIDTH NO-BREAK SPACE}")  # spreadsheet programs then read Korean names right
+    writer = csv.writer(response)
+    columns = ("calls", "failed_calls", "input_tokens", "output_tokens", "cached_tokens", "cost_micro_won")
+    writer.writerow(["group", "name", *columns])
+    for by in ("day", "model"):
+        for line in selectors.provider_earnings(provider_id=provider_id, by=by, since=since):
+            writer.writerow([by, line.group, *(getattr(line, name) for name in columns)])
+    return response
