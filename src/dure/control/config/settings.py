@@ -68,6 +68,7 @@ ALLOWED_HOSTS = [
     "[::1]",
 ]
 CSRF_TRUSTED_ORIGINS = [DURE_PORTAL_URL]
+CSRF_FAILURE_VIEW = "dure.control.portal.errors.csrf_failure"
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -107,6 +108,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "dure.control.identity.middleware.ActorMiddleware",
+    "dure.control.portal.errors.DureErrorMiddleware",
 ]
 
 ROOT_URLCONF = "dure.control.config.urls"

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 _SLUG = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
-TOKEN_PREFIX = "dure-pat-"
+TOKEN_PREFIX = "dure-pat-"  # noqa: S105 - what every token starts with, not one
 MAX_TOKENS = 20
 
 

@@ -1,0 +1,105 @@
+"""The REST API, `/api/v1`: every room's router behind one door, one error shape, one OpenAPI document.
+
+A caller is a person: by a personal access token (`Authorization: Bearer dure-pat-…`) or by the
+portal's session, which then needs the CSRF token as pages do.
+"""
+
+from importlib import import_module
+from importlib.util import find_spec
+
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
+from ninja import NinjaAPI
+from ninja.errors import HttpError, ValidationError
+from ninja.security import HttpBearer
+from ninja.utils import check_csrf
+
+from dure import __version__
+from dure.control.foundation.errors import DureError
+from dure.control.identity import selectors as identity
+
+#: Rooms with a router, in the order their operations are documented.
+ROOMS = ("identity", "catalogue", "programmes", "access", "settlement", "ledger")
+
+
+class Caller(HttpBearer):
+    """Resolves who calls. Anonymous callers pass: each operation declares its own audience."""
+
+    def __call__(self, request: HttpRequest) -> object:
+        if request.headers.get("Authorization"):
+            return super().__call__(request) or _refuse(request)
+        if request.method not in {"GET", "HEAD"} and request.user.is_authenticated and check_csrf(request):
+            raise DureError(
+                "csrf_failed", gettext("The form's protection token is missing or old."), status=403
+            )
+        return True
+
+    def authenticate(self, request: HttpRequest, token: str) -> object:
+        actor = identity.actor_for_token(token)
+        if actor is not None:
+            request.actor = actor  # type: ignore[attr-defined]
+        return actor
+
+
+def _refuse(request: HttpRequest) -> object:
+    raise DureError(
+        "invalid_token",
+        gettext("This token is unknown, expired or revoked."),
+        status=401,
+        remedy=gettext("Issue a new one on your account page."),
+    )
+
+
+api = NinjaAPI(
+    title="Dure",
+    version=__version__,
+    description="From a decision at the table to a token on the wire, one ledger.",
+    auth=Caller(),
+    urls_namespace="api",
+)
+
+
+@api.exception_handler(DureError)
+def _rule(request: HttpRequest, error: DureError) -> HttpResponse:
+    return api.create_response(request, {"error": error.as_dict()}, status=error.status)
+
+
+@api.exception_handler(ValidationError)
+def _input(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    first = error.errors[0]
+    field = ".".join(str(part) for part in first["loc"][1:]) or None
+    body = {
+        "code": "input_invalid",
+        "message": f"{field}: {first['msg']}" if field else first["msg"],
+        "field": field,
+        "remedy": gettext("Compare what you sent with the API's document at /api/v1/docs."),
+        "data": {
+            "errors": [{"field": ".".join(map(str, e["loc"][1:])), "message": e["msg"]} for e in error.errors]
+        },
+    }
+    return api.create_response(request, {"error": body}, status=422)
+
+
+@api.exception_handler(HttpError)
+def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
+    body = {"code": "request_invalid", "message": str(error), "field": None, "remedy": ""}
+    return api.create_response(request, {"error": body}, status=error.status_code)
+
+
+@api.exception_handler(OperationalError)
+def _away(request: HttpRequest, error: OperationalError) -> HttpResponse:
+    body = {
+        "code": "database_away",
+        "message": gettext("The database cannot be reached just now. Nothing was changed."),
+        "field": None,
+        "remedy": gettext("Try again in a few seconds."),
+    }
+    response = api.create_response(request, {"error": body}, status=503)
+    response["Retry-After"] = "5"
+    return response
+
+
+for _room in ROOMS:
+    if find_spec(f"dure.control.{_room}.api"):
+        api.add_router("", import_module(f"dure.control.{_room}.api").router)

@@ -1,0 +1,131 @@
+"""REST: organisations, oneself, one's tokens."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja import Router, Schema, Status
+
+from dure.control.foundation.rest import ERRORS, actor_of, audience
+from dure.control.identity import selectors, services
+
+router = Router(tags=["identity"])
+
+
+class OrganisationOut(Schema):
+    id: UUID
+    slug: str
+    kind: str
+    name_ko: str
+    name_en: str
+    demo: bool
+    active: bool
+
+
+class OrganisationIn(Schema):
+    slug: str
+    kind: str
+    name_ko: str
+    name_en: str | None = None
+
+
+class MembershipOut(Schema):
+    organisation: OrganisationOut
+    roles: list[str]
+    valid_until: datetime | None
+
+
+class MeOut(Schema):
+    name: str
+    acting_for: UUID | None
+    roles: list[str]
+    memberships: list[MembershipOut]
+
+
+class TokenIn(Schema):
+    name: str
+    expires_at: datetime | None = None
+
+
+class TokenOut(Schema):
+    id: UUID
+    name: str
+    prefix: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+class IssuedTokenOut(TokenOut):
+    secret: str
+
+
+@router.get("/organisations", response={200: list[OrganisationOut], **ERRORS})
+@audience("officer", "operator", "auditor")
+def list_organisations(
+    request: HttpRequest,
+    kind: str | None = None,
+    search: str | None = None,
+    limit: int = 100,
+    offset: int = 0,
+) -> object:
+    """Organisations by short name."""
+    return selectors.organisations(
+        kind=kind, search=search, limit=min(max(limit, 1), 500), offset=max(offset, 0)
+    )
+
+
+@router.post("/organisations", response={201: OrganisationOut, **ERRORS})
+@audience("officer", "operator")
+def add_organisation(request: HttpRequest, body: OrganisationIn) -> object:
+    """Add an organisation."""
+    view = services.add_organisation(
+        actor=actor_of(request), slug=body.slug, kind=body.kind, name_ko=body.name_ko, name_en=body.name_en
+    )
+    return Status(201, view)
+
+
+@router.get("/organisations/{slug}", response={200: OrganisationOut, **ERRORS})
+@audience("signed_in")
+def show_organisation(request: HttpRequest, slug: str) -> object:
+    """One organisation, by short name or id; others' are not there."""
+    return selectors.organisation_for(actor=actor_of(request), slug_or_id=slug)
+
+
+@router.get("/me", response={200: MeOut, **ERRORS})
+@audience("signed_in")
+def me(request: HttpRequest) -> object:
+    """Who calls, for which organisation, with what roles."""
+    actor = actor_of(request)
+    assert actor.person_id is not None
+    return {
+        "name": actor.name,
+        "acting_for": actor.organisation_id,
+        "roles": sorted(actor.roles),
+        "memberships": selectors.memberships_of(actor.person_id),
+    }
+
+
+@router.get("/tokens", response={200: list[TokenOut], **ERRORS})
+@audience("signed_in")
+def list_tokens(request: HttpRequest) -> object:
+    """One's own personal access tokens."""
+    actor = actor_of(request)
+    assert actor.person_id is not None
+    return selectors.tokens_of(actor.person_id)
+
+
+@router.post("/tokens", response={201: IssuedTokenOut, **ERRORS})
+@audience("signed_in")
+def issue_token(request: HttpRequest, body: TokenIn) -> object:
+    """A new token; `secret` is shown this once."""
+    view, secret = services.issue_token(actor=actor_of(request), name=body.name, expires_at=body.expires_at)
+    return Status(201, {**{name: getattr(view, name) for name in TokenOut.model_fields}, "secret": secret})
+
+
+@router.delete("/tokens/{token_id}", response={200: TokenOut, **ERRORS})
+@audience("signed_in")
+def revoke_token(request: HttpRequest, token_id: UUID) -> object:
+    """Revoke a token; doing so again changes nothing."""
+    return services.revoke_token(actor=actor_of(request), token_id=token_id)

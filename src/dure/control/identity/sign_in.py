@@ -1,0 +1,29 @@
+"""The sign-in page, which in a demonstration offers its people at a click."""
+
+import json
+from typing import Any
+
+from allauth.account.views import LoginView
+from django.conf import settings
+
+from dure.control.identity.models import Role
+
+
+class SignInView(LoginView):
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**kwargs) | {"demo_users": _demo_users()}
+
+
+def _demo_users() -> list[dict[str, Any]]:
+    """The demonstration's people with their passwords, which are no secret; empty anywhere else."""
+    if not settings.DURE_DEMO or settings.DURE_DATA_DIR is None:
+        return []
+    try:
+        users = json.loads((settings.DURE_DATA_DIR / "demo.json").read_text(encoding="utf-8"))["demo_users"]
+    except (OSError, ValueError, KeyError):
+        return []
+    names = dict(Role.choices)
+    return [user | {"role_name": names.get(user["role"], user["role"])} for user in users]
+
+
+sign_in = SignInView.as_view()

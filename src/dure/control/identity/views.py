@@ -1,0 +1,85 @@
+"""Pages about oneself: details, memberships, access tokens, sign-in history."""
+
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import translation
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from dure.control.foundation import clock
+from dure.control.foundation.actors import Actor
+from dure.control.foundation.errors import DureError
+from dure.control.identity import selectors, services
+from dure.control.identity.forms import ProfileForm, TokenForm
+from dure.control.identity.guards import signed_in
+
+
+def _actor(request: HttpRequest) -> Actor:
+    return request.actor  # type: ignore[attr-defined, no-any-return]
+
+
+def _page(request: HttpRequest, *, status: int = 200, **extra: object) -> HttpResponse:
+    person_id = _actor(request).person_id
+    assert person_id is not None
+    context = {
+        "form": ProfileForm(initial={"name": request.user.name, "language": request.user.language}),  # type: ignore[union-attr]
+        "token_form": TokenForm(),
+        "memberships": selectors.memberships_of(person_id),
+        "tokens": selectors.tokens_of(person_id),
+        "sign_ins": selectors.sign_ins_of(person_id, limit=10),
+        **extra,
+    }
+    return render(request, "identity/profile.html", context, status=status)
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def profile(request: HttpRequest) -> HttpResponse:
+    """One's details; the language chosen here is the language of pages and notices."""
+    if request.method == "GET":
+        return _page(request)
+    form = ProfileForm(request.POST)
+    if not form.is_valid():
+        return _page(request, form=form, status=422)
+    try:
+        view = services.update_profile(actor=_actor(request), **form.cleaned_data)
+    except DureError as error:
+        form.add_error(error.field if error.field in form.fields else None, str(error))
+        return _page(request, form=form, status=error.status)
+    response = redirect("identity:profile")
+    response.set_cookie(settings.LANGUAGE_COOKIE_NAME, view.language, max_age=31_536_000, samesite="Lax")
+    with translation.override(view.language):
+        messages.success(request, _("Your details are saved."))
+    return response
+
+
+@signed_in
+@require_POST
+def issue_token(request: HttpRequest) -> HttpResponse:
+    """Issue a token and show it, this once, on the page that answers."""
+    form = TokenForm(request.POST)
+    if not form.is_valid():
+        return _page(request, token_form=form, status=422)
+    expires_at = clock.now() + form.cleaned_data["lifetime"]
+    try:
+        token, secret = services.issue_token(
+            actor=_actor(request), name=form.cleaned_data["token_name"], expires_at=expires_at
+        )
+    except DureError as error:
+        form.add_error(None, str(error))
+        return _page(request, token_form=form, status=error.status)
+    response = _page(request, issued_token=token, secret=secret)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@signed_in
+@require_POST
+def revoke_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
+    token = services.revoke_token(actor=_actor(request), token_id=token_id)
+    messages.success(request, _("The token “%(name)s” no longer works.") % {"name": token.name})
+    return redirect("identity:profile")
