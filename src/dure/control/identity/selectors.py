@@ -13,7 +13,7 @@ from dure.control.foundation import clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import NotFound
 from dure.control.identity import rules
-from dure.control.identity.models import Membership, Organisation, Person, PersonalAccessToken, SignIn
+from dure.control.identity.models import Membership, Organisation, Person, PersonalAccessToken, Role, SignIn
 
 __all__ = [
     "MembershipView",
@@ -67,6 +67,11 @@ class MembershipView:
     person: PersonView
     roles: tuple[str, ...]
     valid_until: datetime | None
+
+    @property
+    def role_names(self) -> list[str]:
+        """The roles in the reader's language."""
+        return [str(Role(role).label) for role in self.roles]
 
 
 @dataclass(frozen=True, slots=True)
