@@ -34,8 +34,12 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
         _PriceRow(price.effective_from, price.state, [(meter, price.meters.get(meter)) for meter in meters])
         for price in found.price_history
     ]
-    state = {"retired": "retired", "no_price": "upcoming", "unreachable": "unreachable"}.get(found.why_not, "active")
-    return render(request, "catalogue/model.html", {"model": found, "prices": rows, "meters": meters, "state": state})
+    state = {"retired": "retired", "no_price": "upcoming", "unreachable": "unreachable"}.get(
+        found.why_not, "active"
+    )
+    return render(
+        request, "catalogue/model.html", {"model": found, "prices": rows, "meters": meters, "state": state}
+    )
 
 
 def _meter_order(meter: str) -> tuple[int, str]:

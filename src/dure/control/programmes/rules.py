@@ -1,0 +1,22 @@
+"""Who may do what with programmes and awards.
+
+Programmes and their totals are public. An award is seen by its own organisation and by the platform;
+money is moved by the officers of the agency whose money it is.
+"""
+
+from uuid import UUID
+
+from dure.control.foundation.actors import Actor
+
+
+def may_add_programme(actor: Actor, agency_id: UUID | None) -> bool:
+    return actor.is_system or (actor.has("officer") and agency_id is not None and actor.acts_for(agency_id))
+
+
+def may_move_money(actor: Actor, agency_id: UUID | None) -> bool:
+    """Appropriate, grant and end: an officer of the programme's agency (any officer where it has none)."""
+    return actor.is_system or (actor.has("officer") and (agency_id is None or actor.acts_for(agency_id)))
+
+
+def may_see_award(actor: Actor, organisation_id: UUID) -> bool:
+    return actor.is_platform or actor.organisation_id == organisation_id

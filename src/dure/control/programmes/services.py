@@ -1,0 +1,524 @@
+"""Verbs of programmes: found, appropriate, grant, end, and bring home what was not spent.
+
+Money moves treasury → appropriation → award, and back award → appropriation. That no appropriation is
+overspent, however many grants come at one moment, is the ledger's guarantee; this room turns its
+refusal into a sentence. Callers may choose a thing's id (`request_id`): asked again with the same id, a
+service answers what it made the first time.
+
+Order of locks, as in every room: rows, ledger books, audit trail, directory.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import Sum
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from dure.contracts.ids import uuid7
+from dure.contracts.money import MICRO_WON_PER_WON
+from dure.control.access import services as access
+from dure.control.access.services import Limits
+from dure.control.foundation import audit, clock
+from dure.control.foundation.actors import Actor
+from dure.control.foundation.errors import Conflict, DureError, Forbidden, Invalid, NotFound
+from dure.control.foundation.money import MAX_KRW, format_won
+from dure.control.identity import selectors as identity
+from dure.control.identity.selectors import OrganisationView
+from dure.control.ledger import selectors as ledger_selectors
+from dure.control.ledger import services as ledger
+from dure.control.programmes import rules, selectors
+from dure.control.programmes.models import Appropriation, Award, Programme
+from dure.control.programmes.selectors import AwardView, ProgrammeView
+from dure.control.programmes.workflow import may_become
+
+__all__ = [
+    "Added",
+    "Granted",
+    "add_programme",
+    "appropriate",
+    "end_award",
+    "end_expired_awards",
+    "grant_award",
+    "return_closed_awards",
+]
+
+MAX_MICRO_WON = MAX_KRW * MICRO_WON_PER_WON
+_SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_AGENCY_KINDS = ("ministry", "agency")
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A programme, and whether this call made it or it `exists` from an earlier call with the same id."""
+
+    programme: ProgrammeView
+    result: Literal["created", "exists"]
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """An award, and whether this call made it or it `exists` from an earlier call with the same id."""
+
+    award: AwardView
+    result: Literal["created", "exists"]
+
+
+def add_programme(
+    *,
+    actor: Actor,
+    slug: str,
+    name_ko: str,
+    name_en: str | None = None,
+    krw_micro_won: int,
+    agency_slug: str | None = None,
+    request_id: UUID | None = None,
+) -> Added:
+    """Found a programme and put its first appropriation into its book.
+
+    Without `agency_slug` it belongs to the actor's own agency, else to the only ministry or agency there
+    is; where there is none at all, a programme without an agency is allowed.
+    """
+    if not _SLUG.fullmatch(slug):
+        raise Invalid(
+            "slug_invalid",
+            _("“%(slug)s” cannot be a short name.") % {"slug": slug},
+            field="slug",
+            remedy=_("Use 1 to 63 small letters, digits and hyphens, like “hyperscale-ai-2026”."),
+        )
+    names = _names(name_ko, name_en)
+    _check_sum(krw_micro_won)
+    agency = _agency(actor, agency_slug)
+    if not rules.may_add_programme(actor, agency.id if agency else None):
+        raise Forbidden
+    with transaction.atomic():
+        if request_id and (found := Programme.objects.filter(pk=request_id).first()):
+            return _same_programme(found, slug, krw_micro_won)
+        row = _found_programme(request_id or uuid7(), slug, names, agency)
+        _appropriate(actor, row, row.pk, krw_micro_won, memo="")
+        audit.record(
+            actor=actor,
+            action="programme.added",
+            subject_kind="programme",
+            subject_id=row.pk,
+            after={"slug": slug, "name_ko": names[0], "agency": agency.slug if agency else None},
+        )
+    return Added(selectors.programme(slug=slug), "created")
+
+
+def appropriate(
+    *,
+    actor: Actor,
+    programme_slug: str,
+    micro_won: int,
+    memo: str = "",
+    request_id: UUID | None = None,
+) -> Added:
+    """Put more money into a programme."""
+    _check_sum(micro_won)
+    with transaction.atomic():
+        row = _programme_to_move(actor, programme_slug)
+        if request_id and (found := Appropriation.objects.filter(pk=request_id).first()):
+            if (found.programme_id, found.amount_micro_won) != (row.pk, micro_won):
+                raise _exists_differently()
+            return Added(selectors.programme(slug=row.slug), "exists")
+        _appropriate(actor, row, request_id or uuid7(), micro_won, memo=" ".join(memo.split())[:300])
+    return Added(selectors.programme(slug=programme_slug), "created")
+
+
+def grant_award(
+    *,
+    actor: Actor,
+    programme_slug: str,
+    organisation_slug: str,
+    micro_won: int,
+    name: str = "",
+    name_en: str | None = None,
+    valid_from: datetime | None = None,
+    valid_until: datetime | None = None,
+    limits: Limits | None = None,
+    request_id: UUID | None = None,
+    at: datetime | None = None,
+) -> Granted:
+    """Grant an organisation money of a programme to call models with, or `appropriation_exceeded`."""
+    now = at or clock.now()
+    _check_sum(micro_won)
+    starts = valid_from or now
+    if valid_until is not None and valid_until <= max(starts, now):
+        raise Invalid(
+            "award_ends_before_start",
+            _("The award's end must lie ahead, and after its start."),
+            field="valid_until",
+        )
+    with transaction.atomic():
+        programme = _programme_to_move(actor, programme_slug)
+        organisation = _organisation(organisation_slug)
+        if request_id and (found := Award.objects.filter(pk=request_id).first()):
+            return _same_award(found, programme, organisation, micro_won)
+        names = _names(name, name_en) if name.strip() else (programme.name_ko, programme.name_en)
+        row = _grant(
+            programme, organisation, request_id or uuid7(), micro_won, names, starts, valid_until, now
+        )
+        audit.record(
+            actor=actor,
+            action="award.granted",
+            subject_kind="award",
+            subject_id=row.pk,
+            after={
+                "programme": programme.slug,
+                "organisation": organisation.slug,
+                "granted_micro_won": micro_won,
+                "valid_until": valid_until,
+            },
+        )
+        access.open_entitlement(
+            actor=actor,
+            award_id=row.pk,
+            organisation_id=organisation.id,
+            programme_id=programme.pk,
+            agency_id=programme.agency_id,
+            valid_from=starts,
+            valid_until=valid_until,
+            limits=limits,
+        )
+    return Granted(selectors.award_views([row])[0], "created")
+
+
+def end_award(
+    *, actor: Actor, award_id: UUID, reason: str, at: datetime | None = None
+) -> tuple[AwardView, bool]:
+    """End an award: calls stop within a second, what is unspent goes back to the appropriation.
+
+    What gateways hold in escrow follows as they give it back (`return_closed_awards`). The second value is
+    False when the award had ended before; then nothing is changed.
+    """
+    now = at or clock.now()
+    reason = " ".join(reason.split())
+    with transaction.atomic():
+        row = (
+            Award.objects.select_for_update(of=("self",), no_key=True)
+            .select_related("programme")
+            .filter(pk=award_id)
+            .first()
+        )
+        if row is None or not rules.may_see_award(actor, row.organisation_id):
+            raise NotFound(_("There is no award with this id."), code="award_not_found")
+        if not rules.may_move_money(actor, row.programme.agency_id):
+            raise Forbidden
+        if not may_become(row.state, "returning"):
+            return selectors.award_views([row])[0], False
+        if not reason:
+            raise Invalid(
+                "reason_missing",
+                _("An award is not ended without a reason."),
+                field="reason",
+                remedy=_("Write what the organisation should read."),
+            )
+        row.state, row.ended_at, row.end_reason = "returning", now, reason[:500]
+        row.save(update_fields=["state", "ended_at", "end_reason"])
+        audit.record(
+            actor=actor,
+            action="award.ended",
+            subject_kind="award",
+            subject_id=row.pk,
+            before={"state": "open"},
+            after={"state": "returning", "reason": row.end_reason},
+        )
+        access.close_entitlement(actor=actor, award_id=row.pk, reason=row.end_reason, at=now)
+    _return(award_id)
+    row = Award.objects.select_related("programme").get(pk=award_id)
+    return selectors.award_views([row])[0], True
+
+
+def end_expired_awards(*, at: datetime | None = None) -> int:
+    """End awards whose term is over; returns how many."""
+    now = at or clock.now()
+    ids = list(Award.objects.filter(state="open", valid_until__lte=now).values_list("pk", flat=True))
+    system = Actor.system("term of awards")
+    return sum(
+        end_award(actor=system, award_id=one, reason="The award's term is over.", at=now)[1] for one in ids
+    )
+
+
+def return_closed_awards() -> int:
+    """Bring home what ended awards still hold, as far as gateways have given it back; micro-won returned."""
+    ids = list(Award.objects.filter(state="returning").order_by("ended_at").values_list("pk", flat=True))
+    return sum(_return(award_id) for award_id in ids)
+
+
+def _return(award_id: UUID) -> int:
+    with transaction.atomic():
+        row = (
+            Award.objects.select_for_update(of=("self",), no_key=True, skip_locked=True)
+            .select_related("programme")
+            .filter(pk=award_id, state="returning")
+            .first()
+        )
+        if row is None:
+            return 0
+        held = _held(row)
+        amount = held.get("award", 0)
+        if amount > 0:
+            try:
+                ledger.transfer(
+                    transfer_id=uuid7(),
+                    debit_account_id=row.account_id,
+                    credit_account_id=row.programme.appropriation_account_id,
+                    amount=amount,
+                    kind="award_return",
+                    memo=row.end_reason,
+                )
+            except DureError as error:
+                # A lease that was under way when the award ended took some of it: next time, then.
+                if error.code != "exceeds_credits":
+                    raise
+                return 0
+            # The book is locked now, so these balances are the ones this transaction commits.
+            held = _held(row)
+        row.returned_micro_won += amount
+        if not any(held.values()):
+            row.state, row.closed_at = "closed", clock.now()
+        elif not amount:
+            return 0
+        row.save(update_fields=["returned_micro_won", "state", "closed_at"])
+        audit.record(
+            actor=Actor.system("return of unspent money"),
+            action="award.returned",
+            subject_kind="award",
+            subject_id=row.pk,
+            after={"returned_micro_won": amount, "state": row.state},
+        )
+    return amount
+
+
+def _held(row: Award) -> dict[str, int]:
+    return ledger_selectors.balances_by_kind(owner_ids=[row.pk], kinds=("award", "escrow")).get(row.pk, {})
+
+
+def _found_programme(
+    programme_id: UUID, slug: str, names: tuple[str, str], agency: OrganisationView | None
+) -> Programme:
+    ledger.open_book(book_id=programme_id, name=names[0])
+    treasury = ledger.open_account(book_id=programme_id, kind="treasury", owner_id=programme_id)
+    appropriation = ledger.open_account(book_id=programme_id, kind="appropriation", owner_id=programme_id)
+    try:
+        with transaction.atomic():
+            return Programme.objects.create(
+                id=programme_id,
+                slug=slug,
+                name_ko=names[0],
+                name_en=names[1],
+                agency_id=agency.id if agency else None,
+                treasury_account_id=treasury.id,
+                appropriation_account_id=appropriation.id,
+                created_at=clock.now(),
+            )
+    except IntegrityError:
+        raise Conflict(
+            "programme_exists",
+            _("There is a programme “%(slug)s” already.") % {"slug": slug},
+            field="slug",
+            remedy=_("Choose another short name, or appropriate more money to the one that is there."),
+        ) from None
+
+
+def _same_programme(row: Programme, slug: str, micro_won: int) -> Added:
+    first = Appropriation.objects.filter(pk=row.pk).first()
+    if row.slug != slug or first is None or first.amount_micro_won != micro_won:
+        raise _exists_differently()
+    return Added(selectors.programme(slug=slug), "exists")
+
+
+def _appropriate(actor: Actor, row: Programme, transfer_id: UUID, micro_won: int, memo: str) -> None:
+    before = (
+        Appropriation.objects.filter(programme=row).aggregate(total=Sum("amount_micro_won"))["total"] or 0
+    )
+    if before + micro_won > MAX_MICRO_WON:
+        raise Invalid(
+            "sum_too_large",
+            _("A programme holds at most %(most)s.") % {"most": _won(MAX_MICRO_WON)},
+            field="krw",
+        )
+    try:
+        with transaction.atomic():
+            Appropriation.objects.create(
+                id=transfer_id,
+                programme=row,
+                amount_micro_won=micro_won,
+                memo=memo,
+                created_at=clock.now(),
+                created_by_name=actor.name[:200],
+            )
+    except IntegrityError:
+        raise _exists_differently() from None
+    ledger.transfer(
+        transfer_id=transfer_id,
+        debit_account_id=row.treasury_account_id,
+        credit_account_id=row.appropriation_account_id,
+        amount=micro_won,
+        kind="appropriation",
+        memo=memo,
+    )
+    audit.record(
+        actor=actor,
+        action="programme.appropriated",
+        subject_kind="programme",
+        subject_id=row.pk,
+        after={"micro_won": micro_won, "memo": memo},
+    )
+
+
+def _grant(
+    programme: Programme,
+    organisation: OrganisationView,
+    award_id: UUID,
+    micro_won: int,
+    names: tuple[str, str],
+    valid_from: datetime,
+    valid_until: datetime | None,
+    now: datetime,
+) -> Award:
+    account = ledger.open_account(book_id=programme.pk, kind="award", owner_id=award_id)
+    try:
+        with transaction.atomic():
+            row = Award.objects.create(
+                id=award_id,
+                programme=programme,
+                organisation_id=organisation.id,
+                name_ko=names[0],
+                name_en=names[1],
+                granted_micro_won=micro_won,
+                account_id=account.id,
+                valid_from=valid_from,
+                valid_until=valid_until,
+                created_at=now,
+            )
+    except IntegrityError:
+        raise _exists_differently() from None
+    try:
+        ledger.transfer(
+            transfer_id=award_id,
+            debit_account_id=programme.appropriation_account_id,
+            credit_account_id=account.id,
+            amount=micro_won,
+            kind="award",
+            memo=names[0],
+        )
+    except DureError as error:
+        if error.code != "exceeds_credits":
+            raise
+        raise _appropriation_exceeded(programme, micro_won) from None
+    return row
+
+
+def _appropriation_exceeded(programme: Programme, micro_won: int) -> Conflict:
+    balances = ledger_selectors.balances(owner_ids=[programme.pk], kind="appropriation")
+    left = balances.get(programme.pk, 0)
+    return Conflict(
+        "appropriation_exceeded",
+        _("The programme “%(slug)s” has %(left)s left to grant; %(asked)s was asked for.")
+        % {"slug": programme.slug, "left": _won(left), "asked": _won(micro_won)},
+        field="krw",
+        remedy=_("Grant less, or appropriate more to the programme first."),
+        data={"left_micro_won": left, "asked_micro_won": micro_won},
+    )
+
+
+def _same_award(row: Award, programme: Programme, organisation: OrganisationView, micro_won: int) -> Granted:
+    asked = (programme.pk, organisation.id, micro_won)
+    if (row.programme_id, row.organisation_id, row.granted_micro_won) != asked:
+        raise _exists_differently()
+    return Granted(selectors.award_views([row])[0], "exists")
+
+
+def _exists_differently() -> Conflict:
+    return Conflict(
+        "exists_with_different_content",
+        _("This id was used before for something else; nothing was changed."),
+        field="id",
+        remedy=_("Leave the id away to make something new."),
+    )
+
+
+def _programme_to_move(actor: Actor, slug: str) -> Programme:
+    """The programme, locked, so that its grants are decided one after another."""
+    row = Programme.objects.select_for_update(no_key=True).filter(slug=slug).first()
+    if row is None:
+        raise NotFound(
+            _("There is no programme “%(slug)s”.") % {"slug": slug},
+            code="programme_not_found",
+            field="programme",
+            remedy=_("See them with: dure programmes list"),
+        )
+    if not rules.may_move_money(actor, row.agency_id):
+        raise Forbidden
+    if row.state != "open":
+        raise Conflict("programme_closed", _("The programme “%(slug)s” is closed.") % {"slug": slug})
+    return row
+
+
+def _organisation(slug: str) -> OrganisationView:
+    try:
+        found = identity.organisation(slug)
+    except NotFound:
+        raise NotFound(
+            _("There is no organisation “%(slug)s”.") % {"slug": slug},
+            code="organisation_not_found",
+            field="organisation",
+            remedy=_("Add it with: dure organisations add %(slug)s --kind KIND --name NAME") % {"slug": slug},
+        ) from None
+    if not found.active:
+        raise Conflict(
+            "organisation_inactive", _("The organisation “%(slug)s” is not active.") % {"slug": slug}
+        )
+    return found
+
+
+def _agency(actor: Actor, slug: str | None) -> OrganisationView | None:
+    if slug:
+        found = _organisation(slug)
+        if found.kind not in _AGENCY_KINDS:
+            raise Invalid(
+                "not_an_agency",
+                _("The organisation “%(slug)s” is neither a ministry nor an agency.") % {"slug": slug},
+                field="agency",
+            )
+        return found
+    if actor.organisation_id is not None and actor.organisation_kind in _AGENCY_KINDS:
+        return identity.organisation(actor.organisation_id)
+    choices = [
+        one for kind in _AGENCY_KINDS for one in identity.organisations(kind=kind, limit=10) if one.active
+    ]
+    if len(choices) > 1:
+        raise Invalid(
+            "agency_ambiguous",
+            _("There is more than one ministry or agency; whose programme is it?"),
+            field="agency",
+            remedy=_("Name one of: %(slugs)s.") % {"slugs": ", ".join(one.slug for one in choices)},
+        )
+    return choices[0] if choices else None
+
+
+def _names(name_ko: str, name_en: str | None) -> tuple[str, str]:
+    korean, english = " ".join(name_ko.split()), " ".join((name_en or "").split())
+    korean, english = korean or english, english or korean
+    if not korean or max(len(korean), len(english)) > 200 or not (korean + english).isprintable():
+        raise Invalid("name_invalid", _("A name has 1 to 200 printable characters."), field="name")
+    return korean, english
+
+
+def _check_sum(micro_won: int) -> None:
+    if not 0 < micro_won <= MAX_MICRO_WON:
+        raise Invalid(
+            "sum_out_of_range",
+            _("The sum must be more than zero and at most %(most)s.") % {"most": _won(MAX_MICRO_WON)},
+            field="krw",
+        )
+
+
+def _won(micro_won: int) -> str:
+    return format_won(micro_won, get_language() or "ko")

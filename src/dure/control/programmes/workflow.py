@@ -1,0 +1,29 @@
+"""The states of programmes and awards, and every allowed change.
+
+A programme is *open* (it grants) or *closed*. An award is *open* until it is ended by an officer or by
+its own end date, then *returning* while gateways still hold escrow of it, and *closed* when the last
+unspent won is back in the appropriation. There is no way back: a new award is a new decision.
+"""
+
+from typing import Final, Literal
+
+ProgrammeState = Literal["open", "closed"]
+AwardState = Literal["open", "returning", "closed"]
+
+PROGRAMME_TRANSITIONS: Final[dict[ProgrammeState, frozenset[ProgrammeState]]] = {
+    "open": frozenset({"closed"}),
+    "closed": frozenset({"open"}),
+}
+
+AWARD_TRANSITIONS: Final[dict[AwardState, frozenset[AwardState]]] = {
+    "open": frozenset({"returning"}),
+    "returning": frozenset({"closed"}),
+    "closed": frozenset(),
+}
+
+PROGRAMME_STATES: Final = tuple(PROGRAMME_TRANSITIONS)
+AWARD_STATES: Final = tuple(AWARD_TRANSITIONS)
+
+
+def may_become(before: AwardState, after: AwardState) -> bool:
+    return after in AWARD_TRANSITIONS[before]
