@@ -122,6 +122,15 @@ class UpstreamConnection(asyncio.Protocol):
             self._paused = False
             self.transport.resume_reading()
 
+    @property
+    def framed(self) -> bool:
+        """Whether the answer's end can be told from the connection's."""
+        return not self._ends_with_connection()
+
+    def hand_in(self) -> None:
+        """Not needed after all: for whoever comes next."""
+        self._pool.give_back(self)
+
     def cancel(self) -> None:
         """Give up the answer; the provider sees the connection close."""
         self.user = None

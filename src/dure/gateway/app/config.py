@@ -1,0 +1,32 @@
+"""What a worker is told when it starts. Plain values, so that it can cross into a fresh process as JSON."""
+
+import msgspec
+
+from dure.gateway.io.http_server import ServerLimits
+
+
+class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """`database_url` is a libpq connection string for the gateway's role; times are seconds.
+
+    With several workers `port` is a real port and `reuse_port` is true. `ready_fd`, where given, gets one
+    line with the port as soon as the worker accepts connections, and is closed.
+    """
+
+    database_url: str
+    journal_dir: str
+    host: str = "127.0.0.1"
+    port: int = 8080
+    reuse_port: bool = False
+    node: str = ""
+    worker: int = 0
+    ready_fd: int | None = None
+    limits: ServerLimits = ServerLimits()
+    answer_bytes: int = 128 << 20
+    attempts: int = 3
+    client_stall_timeout: float = 120.0
+    escrow_idle: float = 30.0
+    escrow_wait: float = 2.0
+    drain_timeout: float = 30.0
+    heartbeat_interval: float = 2.0
+    upstream_ca_file: str | None = None
+    log_level: str = "INFO"

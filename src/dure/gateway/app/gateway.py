@@ -1,0 +1,159 @@
+"""What all requests of a worker share: the directory, the money, the journal, the ways to providers."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Protocol
+from uuid import UUID
+
+from dure.contracts.directory import DeploymentEntry, DirectoryEntry, Endpoint, ModelEntry, Price
+from dure.gateway.app.config import WorkerConfig
+from dure.gateway.app.escrow_keeper import EscrowKeeper
+from dure.gateway.app.metrics import Metrics
+from dure.gateway.io.credentials import CredentialMissing, resolve
+from dure.gateway.io.upstream import UpstreamPool, UpstreamPools, origin_of
+from dure.gateway.protocol.directory import Directory
+from dure.gateway.protocol.http1 import upstream_head_start
+from dure.gateway.protocol.metering import Tariff
+from dure.gateway.protocol.routing import DeploymentState, choose
+
+logger = logging.getLogger(__name__)
+
+PATHS: dict[Endpoint, str] = {
+    "chat.completions": "/v1/chat/completions",
+    "completions": "/v1/completions",
+    "embeddings": "/v1/embeddings",
+}
+
+
+class Journal(Protocol):
+    """`io.journal.JournalWriter`, as far as requests need it."""
+
+    healthy: bool
+
+    def next_sequence(self) -> int: ...
+
+    def append(self, frame: bytes) -> None: ...
+
+    def after_write(
+        self, callback: Callable[[], None], refused: Callable[[], None] | None = None
+    ) -> None: ...
+
+
+class Route:
+    """A deployment made ready for use. `unusable` says why it is not."""
+
+    __slots__ = ("deployment", "heads", "pool", "provider", "state", "unusable", "uuid")
+
+    def __init__(self, deployment: DeploymentEntry, pools: UpstreamPools, state: DeploymentState) -> None:
+        self.deployment = deployment
+        self.state = state
+        self.uuid = UUID(deployment.id)
+        self.provider = UUID(deployment.provider)
+        self.heads: dict[Endpoint, bytes] = {}
+        self.unusable = ""
+        self.pool: UpstreamPool | None = None
+        try:
+            origin, prefix = origin_of(deployment.base_url)
+            credential = resolve(deployment.credential)
+        except (ValueError, CredentialMissing) as error:
+            self.unusable = str(error)
+            logger.error("deployment %s cannot be used: %s", deployment.id, error)
+            return
+        self.pool = pools.pool(origin)
+        for endpoint, path in PATHS.items():
+            self.heads[endpoint] = upstream_head_start(
+                host=origin.authority, path=prefix + path, credential=credential
+            )
+
+
+class Gateway:
+    """Shared by every request of one worker. `wall_us` is UTC in microseconds, `now` the loop's seconds."""
+
+    def __init__(
+        self,
+        *,
+        config: WorkerConfig,
+        loop: asyncio.AbstractEventLoop,
+        directory: Directory,
+        keeper: EscrowKeeper,
+        journal: Journal,
+        pools: UpstreamPools,
+        process_id: UUID,
+    ) -> None:
+        self.config = config
+        self.loop = loop
+        self.now: Callable[[], float] = loop.time
+        self.directory = directory
+        self.keeper = keeper
+        self.journal = journal
+        self.pools = pools
+        self.process_id = process_id
+        self.metrics = Metrics()
+        self.open_requests = 0
+        self.open_streams = 0
+        self.loaded = False
+        self.directory_age: Callable[[], float | None] = lambda: None
+        self.database_connected: Callable[[], bool] = lambda: True
+        self.date = b""
+        self._routes: dict[str, Route] = {}
+        self._states: dict[str, DeploymentState] = {}
+        self._tariffs: dict[str, Tariff] = {}
+        self.tick()
+        directory.listeners.append(self._directory_changed)
+
+    @staticmethod
+    def wall_us() -> int:
+        return time.time_ns() // 1000
+
+    def tick(self) -> None:
+        """A few times a second: what need not be computed for every request."""
+        self.date = formatdate(usegmt=True).encode()
+
+    def tariff(self, price: Price) -> Tariff:
+        tariff = self._tariffs.get(price.id)
+        if tariff is None:
+            tariff = self._tariffs[price.id] = Tariff.of(price.meters)
+        return tariff
+
+    def state_of(self, deployment_id: str) -> DeploymentState:
+        state = self._states.get(deployment_id)
+        if state is None:
+            state = self._states[deployment_id] = DeploymentState()
+        return state
+
+    def route_for(self, model: ModelEntry, tried: list[str]) -> Route | None:
+        """A usable deployment that was not tried yet. Unusable ones are added to `tried`."""
+        candidates = self.directory.deployments_of(model.id)
+        while True:
+            entry = choose(candidates, self.state_of, tried=tried, now=self.now(), chance=random.random)
+            if entry is None:
+                return None
+            route = self._routes.get(entry.id)
+            if route is None or route.deployment is not entry:
+                route = self._routes[entry.id] = Route(entry, self.pools, self.state_of(entry.id))
+            if not route.unusable:
+                return route
+            tried.append(entry.id)
+
+    def retry_unusable(self) -> None:
+        """Look again for credentials that were missing."""
+        for id, route in list(self._routes.items()):
+            if route.unusable:
+                del self._routes[id]
+
+    def _directory_changed(self, kind: str, id: str, entry: DirectoryEntry | None) -> None:
+        if kind == "award":
+            if entry is None:
+                self.keeper.withdrawn(id)
+            else:
+                self.keeper.reopened(id)
+        elif kind == "deployment":
+            self._routes.pop(id, None)
+            if entry is None:
+                self._states.pop(id, None)
+        elif kind == "model":
+            self._tariffs.clear()

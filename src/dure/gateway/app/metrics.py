@@ -1,0 +1,159 @@
+"""Counters in Prometheus' text format (version 0.0.4), small enough to sit on the hot path.
+
+A worker counts for itself; `process` in `dure_gateway_info` tells which one answered a scrape.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+
+LATENCY_SECONDS = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    120.0,
+)
+
+Labels = tuple[str, ...]
+
+
+class Counter:
+    def __init__(self, name: str, help: str, labels: Labels = ()) -> None:
+        self.name = name
+        self.help = help
+        self.labels = labels
+        self.values: dict[Labels, int] = {} if labels else {(): 0}
+
+    def add(self, amount: int, *values: str) -> None:
+        self.values[values] = self.values.get(values, 0) + amount
+
+    def render(self) -> Iterable[str]:
+        yield f"# HELP {self.name} {self.help}"
+        yield f"# TYPE {self.name} counter"
+        for values, count in self.values.items():
+            yield f"{self.name}{_labels(self.labels, values)} {count}"
+
+
+class Gauge:
+    """A figure that is looked up when it is asked for."""
+
+    def __init__(
+        self, name: str, help: str, read: Callable[[], float | None], labels: dict[str, str] | None = None
+    ) -> None:
+        self.name = name
+        self.help = help
+        self.read = read
+        self.labels = labels or {}
+
+    def render(self) -> Iterable[str]:
+        value = self.read()
+        if value is not None:
+            yield f"# HELP {self.name} {self.help}"
+            yield f"# TYPE {self.name} gauge"
+            yield f"{self.name}{_labels(tuple(self.labels), tuple(self.labels.values()))} {value:.15g}"
+
+
+class Histogram:
+    def __init__(self, name: str, help: str, label: str, bounds: tuple[float, ...] = LATENCY_SECONDS) -> None:
+        self.name = name
+        self.help = help
+        self.label = label
+        self.bounds = bounds
+        self.counts: dict[str, list[int]] = {}
+        self.sums: dict[str, float] = {}
+
+    def observe(self, value: float, label: str) -> None:
+        counts = self.counts.get(label)
+        if counts is None:
+            counts = self.counts[label] = [0] * (len(self.bounds) + 1)
+            self.sums[label] = 0.0
+        counts[bisect_left(self.bounds, value)] += 1
+        self.sums[label] += value
+
+    def render(self) -> Iterable[str]:
+        yield f"# HELP {self.name} {self.help}"
+        yield f"# TYPE {self.name} histogram"
+        for label, counts in self.counts.items():
+            total = 0
+            for bound, count in zip((*map(str, self.bounds), "+Inf"), counts, strict=True):
+                total += count
+                yield f"{self.name}_bucket{_labels((self.label, 'le'), (label, bound))} {total}"
+            yield f"{self.name}_sum{_labels((self.label,), (label,))} {self.sums[label]:.9g}"
+            yield f"{self.name}_count{_labels((self.label,), (label,))} {total}"
+
+
+class Metrics:
+    """Everything a worker counts. Gauges are added by whoever knows the figure."""
+
+    def __init__(self) -> None:
+        self.requests = Counter(
+            "dure_gateway_requests_total",
+            "Requests answered, by endpoint and HTTP status.",
+            ("endpoint", "status"),
+        )
+        self.records = Counter("dure_gateway_records_total", "Usage records closed, by status.", ("status",))
+        self.tokens = Counter("dure_gateway_tokens_total", "Tokens charged, by kind.", ("kind",))
+        self.cost = Counter("dure_gateway_cost_micro_won_total", "Charged to awards, in micro-won.")
+        self.uncovered = Counter(
+            "dure_gateway_uncovered_micro_won_total",
+            "Reported by providers beyond what could be charged, in micro-won.",
+        )
+        self.refusals = Counter("dure_gateway_refusals_total", "Requests refused, by error code.", ("code",))
+        self.upstream_errors = Counter(
+            "dure_gateway_upstream_errors_total",
+            "Failures of providers, by deployment and reason.",
+            ("deployment", "reason"),
+        )
+        self.request_seconds = Histogram(
+            "dure_gateway_request_seconds",
+            "From the request's last byte to the answer's last, by endpoint.",
+            "endpoint",
+        )
+        self.first_byte_seconds = Histogram(
+            "dure_gateway_first_byte_seconds",
+            "From the request's last byte to the provider's first, by endpoint.",
+            "endpoint",
+        )
+        self.gauges: list[Gauge] = []
+
+    def gauge(self, name: str, help: str, read: Callable[[], float | None], **labels: str) -> None:
+        self.gauges.append(Gauge(f"dure_gateway_{name}", help, read, labels))
+
+    def render(self) -> bytes:
+        families = [
+            self.requests,
+            self.records,
+            self.tokens,
+            self.cost,
+            self.uncovered,
+            self.refusals,
+            self.upstream_errors,
+            self.request_seconds,
+            self.first_byte_seconds,
+            *self.gauges,
+        ]
+        lines = [line for family in families for line in family.render()]
+        return ("\n".join(lines) + "\n").encode()
+
+
+def _labels(names: Labels, values: Labels) -> str:
+    if not names:
+        return ""
+    return (
+        "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True)) + "}"
+    )
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,280 @@
+"""What the gateway answers on each path, up to the point where a request goes to a provider."""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import msgspec
+
+from dure.contracts.directory import AwardEntry, Endpoint, KeyEntry, ModelEntry
+from dure.gateway.app.gateway import PATHS, Gateway
+from dure.gateway.app.relay import Relay
+from dure.gateway.io.http_server import ClientConnection, Request
+from dure.gateway.protocol import directory, errors
+from dure.gateway.protocol.admission import bounds_of, hold_micro_won
+from dure.gateway.protocol.calls import read_call
+from dure.gateway.protocol.errors import Refusal
+from dure.gateway.protocol.http1 import JSON, header_lines, plain_head
+
+logger = logging.getLogger(__name__)
+
+_encode = msgspec.json.Encoder().encode
+_READ = frozenset({b"GET", b"HEAD"})
+_READ_ALLOWED = "GET, HEAD"
+_POST = frozenset({b"POST"})
+_METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+MODELS_PREFIX = b"/v1/models/"
+
+
+class ModelView(msgspec.Struct):
+    """A model in OpenAI's list shape, with its ceilings and present price beside it."""
+
+    id: str
+    created: int
+    owned_by: str
+    context_length: int
+    max_output_tokens: int
+    endpoints: tuple[str, ...]
+    price_micro_won_per_million: dict[str, int]
+    object: str = "model"
+
+
+class ModelList(msgspec.Struct):
+    data: list[ModelView]
+    object: str = "list"
+
+
+Handler = Callable[[Request, ClientConnection], None]
+
+
+class GatewayService:
+    """The handler that `HttpServer` gives requests to."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._paths: dict[bytes, tuple[str, frozenset[bytes], str, Handler]] = {
+            b"/healthz": ("healthz", _READ, _READ_ALLOWED, self._healthz),
+            b"/readyz": ("readyz", _READ, _READ_ALLOWED, self._readyz),
+            b"/metrics": ("metrics", _READ, _READ_ALLOWED, self._metrics),
+            b"/v1/models": ("models", _READ, _READ_ALLOWED, self._models),
+        }
+        for endpoint, path in PATHS.items():
+            self._paths[path.encode()] = (endpoint, _POST, "POST", self._caller(endpoint))
+
+    def handle(self, request: Request, connection: ClientConnection) -> None:
+        known = self._paths.get(request.path)
+        if known is None:
+            if request.path.startswith(MODELS_PREFIX) and len(request.path) > len(MODELS_PREFIX):
+                known = ("models", _READ, _READ_ALLOWED, self._model)
+            else:
+                known = ("unknown", frozenset({request.method}), "", self._unknown)
+        name, methods, allowed, handler = known
+        try:
+            if request.method not in methods:
+                raise errors.method_not_allowed(_shown(request.method), _shown(request.path), allowed)
+            handler(request, connection)
+        except Refusal as refusal:
+            self._answer_refusal(refusal, request, connection, name)
+        except Exception:
+            logger.exception("a request to %s failed", name)
+            self._answer_refusal(_internal_error(), request, connection, name)
+
+    def refuse(self, refusal: Refusal, connection: ClientConnection) -> bytes:
+        """The response to a request that could not be read."""
+        return self._refusal(refusal, "unread", close=True)
+
+    # Answers of our own
+
+    def _refusal(self, refusal: Refusal, endpoint: str, *, close: bool, with_body: bool = True) -> bytes:
+        metrics = self._gateway.metrics
+        metrics.requests.add(1, endpoint, str(refusal.status))
+        metrics.refusals.add(1, refusal.code)
+        body = refusal.body()
+        head = plain_head(
+            refusal.status,
+            date=self._gateway.date,
+            content_type=JSON,
+            length=len(body),
+            headers=header_lines(refusal.headers),
+            close=close,
+        )
+        return head + body if with_body else head
+
+    def _answer_refusal(
+        self, refusal: Refusal, request: Request, connection: ClientConnection, endpoint: str
+    ) -> None:
+        close = refusal.close or connection.must_close
+        with_body = request.method != b"HEAD"
+        connection.respond(self._refusal(refusal, endpoint, close=close, with_body=with_body), close=close)
+
+    def _answer(
+        self,
+        request: Request,
+        connection: ClientConnection,
+        endpoint: str,
+        body: bytes,
+        *,
+        status: int = 200,
+        content_type: bytes = JSON,
+    ) -> None:
+        self._gateway.metrics.requests.add(1, endpoint, str(status))
+        head = plain_head(
+            status,
+            date=self._gateway.date,
+            content_type=content_type,
+            length=len(body),
+            close=connection.must_close,
+        )
+        connection.respond(head if request.method == b"HEAD" else head + body)
+
+    def _unknown(self, request: Request, connection: ClientConnection) -> None:
+        raise errors.not_found(_shown(request.method), _shown(request.path))
+
+    def _healthz(self, request: Request, connection: ClientConnection) -> None:
+        self._answer(request, connection, "healthz", b'{"status":"alive"}')
+
+    def _readyz(self, request: Request, connection: ClientConnection) -> None:
+        gateway = self._gateway
+        reasons = []
+        if not gateway.loaded:
+            reasons.append("the directory has not been loaded yet")
+        if not gateway.journal.healthy:
+            reasons.append("the journal cannot be written")
+        if connection.must_close:
+            reasons.append("this process is shutting down")
+        age = gateway.directory_age()
+        report = {
+            "status": "not ready" if reasons else "ready",
+            "reasons": reasons,
+            "process": str(gateway.process_id),
+            "worker": gateway.config.worker,
+            "directory_version": gateway.directory.version,
+            "directory_age_seconds": None if age is None else round(age, 3),
+            "directory_unreadable": len(gateway.directory.unreadable),
+            "database_connected": gateway.database_connected(),
+            "open_requests": gateway.open_requests,
+        }
+        self._answer(request, connection, "readyz", _encode(report), status=503 if reasons else 200)
+
+    def _metrics(self, request: Request, connection: ClientConnection) -> None:
+        body = self._gateway.metrics.render()
+        self._answer(request, connection, "metrics", body, content_type=_METRICS_TYPE)
+
+    def _models(self, request: Request, connection: ClientConnection) -> None:
+        _, award = self._authenticated(request)
+        now = self._gateway.wall_us()
+        views = [self._view(model, now) for model in self._gateway.directory.models_for(award, now)]
+        self._answer(request, connection, "models", _encode(ModelList(views)))
+
+    def _model(self, request: Request, connection: ClientConnection) -> None:
+        _, award = self._authenticated(request)
+        name = _shown(request.path[len(MODELS_PREFIX) :])
+        now = self._gateway.wall_us()
+        for model in self._gateway.directory.models_for(award, now):
+            if model.name == name:
+                self._answer(request, connection, "models", _encode(self._view(model, now)))
+                return
+        raise errors.model_not_found(name)
+
+    @staticmethod
+    def _view(model: ModelEntry, now: int) -> ModelView:
+        price = directory.current_price(model, now)
+        return ModelView(
+            id=model.name,
+            created=model.created_at // 1_000_000,
+            owned_by=model.owned_by or "dure",
+            context_length=model.context_length,
+            max_output_tokens=model.max_output_tokens,
+            endpoints=tuple(PATHS[endpoint] for endpoint in model.endpoints),
+            price_micro_won_per_million={str(meter): rate for meter, rate in price.meters.items()}
+            if price
+            else {},
+        )
+
+    # Calls of models
+
+    def _caller(self, endpoint: Endpoint) -> Handler:
+        def call(request: Request, connection: ClientConnection) -> None:
+            self._call(endpoint, request, connection)
+
+        return call
+
+    def _call(self, endpoint: Endpoint, request: Request, connection: ClientConnection) -> None:
+        gateway = self._gateway
+        key, award = self._authenticated(request)
+        encoding = request.headers.get(b"content-encoding")
+        if encoding is not None and encoding.lower() != b"identity":
+            raise errors.unsupported_encoding(_shown(encoding))
+        call = read_call(endpoint, request.body)
+        model = gateway.directory.model_by_name(call.model)
+        if model is None or not directory.allows(award, model):
+            raise errors.model_not_found(call.model)
+        if endpoint not in model.endpoints:
+            supported = tuple(PATHS[name] for name in model.endpoints)
+            raise errors.endpoint_not_supported(call.model, PATHS[endpoint], supported)
+        price = directory.current_price(model, gateway.wall_us())
+        if price is None:
+            raise errors.model_not_found(call.model)
+        if not gateway.journal.healthy:
+            raise errors.journal_unhealthy()
+        bounds = bounds_of(call, model, award)
+        hold = hold_micro_won(bounds, gateway.tariff(price))
+        Relay(gateway, connection, request, call, key, award, model, price, bounds, hold).start()
+
+    def _authenticated(self, request: Request) -> tuple[KeyEntry, AwardEntry]:
+        gateway = self._gateway
+        if not gateway.loaded:
+            raise errors.not_ready()
+        secret = _presented_key(request.headers)
+        if secret is None:
+            raise errors.missing_api_key()
+        key = gateway.directory.key_by_digest(directory.key_digest(secret))
+        now = gateway.wall_us()
+        if key is None:
+            raise errors.invalid_api_key(
+                _key_prefix(secret),
+                "It is unknown or has been revoked; issue a key on your award's page in the portal.",
+            )
+        if key.expires_at is not None and key.expires_at <= now:
+            raise errors.invalid_api_key(
+                key.prefix, "It has expired; issue a new key on your award's page in the portal."
+            )
+        award = gateway.directory.award(key.award)
+        if award is None or (award.valid_until is not None and award.valid_until <= now):
+            raise errors.award_ended()
+        if now < award.valid_from:
+            starts = datetime.fromtimestamp(award.valid_from / 1_000_000, UTC)
+            raise errors.award_not_started(f"{starts:%Y-%m-%d %H:%M}")
+        return key, award
+
+
+def _presented_key(headers: dict[bytes, bytes]) -> bytes | None:
+    authorization = headers.get(b"authorization")
+    if authorization is not None:
+        scheme, _, secret = authorization.partition(b" ")
+        if scheme.lower() == b"bearer" and secret.strip():
+            return secret.strip()
+    return headers.get(b"api-key") or headers.get(b"x-api-key") or None
+
+
+def _key_prefix(secret: bytes) -> str:
+    """The public part of a key of ours; of anything else, nothing that could be a secret."""
+    text = secret.decode("latin-1")
+    if text.startswith("dure-") and len(text) > 14:
+        return text[:13] + "…"
+    return "it does not look like a key of this service"
+
+
+def _shown(raw: bytes) -> str:
+    """Bytes of a caller, safe to show in a message."""
+    text = raw[:200].decode("utf-8", "replace")
+    return "".join(sign if sign.isprintable() else "�" for sign in text)
+
+
+def _internal_error() -> Refusal:
+    return Refusal(
+        500,
+        "internal_error",
+        "The gateway failed on this request; the failure has been logged. Try again, and report it if it persists.",
+        type=errors.SERVER,
+    )

@@ -1,0 +1,246 @@
+"""A caller's JSON body, read as far as admission needs and no further.
+
+The body is decoded once, top level only: values stay the bytes they were, so unknown fields pass
+through untouched. It is written out again from the same mapping, which also settles what a repeated
+key means: the provider sees the one value that was admitted.
+"""
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from dure.contracts.directory import Dialect, Endpoint
+from dure.gateway.protocol.errors import Refusal, invalid
+
+Fields = dict[str, msgspec.Raw]
+
+#: OpenAI's documented default of `max_tokens` on /v1/completions.
+COMPLETIONS_DEFAULT_MAX_TOKENS = 16
+MAX_COPIES = 128
+
+_TEXT_PARTS = frozenset({"text", "refusal"})
+
+
+class Call(msgspec.Struct):
+    """What one request asks for.
+
+    `output_tokens` is what the caller allows for each answer (None: not said); `copies` answers are
+    generated for each of `prompts` prompts. `text_bytes` is an upper bound of the prompt's bytes of
+    text, or None where the prompt holds something else (an image, audio, a file).
+    """
+
+    endpoint: Endpoint
+    model: str
+    fields: Fields
+    body_bytes: int
+    text_bytes: int | None
+    stream: bool = False
+    wants_usage: bool = False
+    output_tokens: int | None = None
+    output_field: str = "max_tokens"
+    copies: int = 1
+    prompts: int = 1
+    messages: int = 0
+    has_tools: bool = False
+    extra_output_tokens: int = 0
+
+
+class _Message(msgspec.Struct):
+    content: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Part(msgspec.Struct):
+    type: str = ""
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+_decode_fields = msgspec.json.Decoder(Fields).decode
+_decode_str = msgspec.json.Decoder(str).decode
+_decode_bool = msgspec.json.Decoder(bool | None).decode
+_decode_int = msgspec.json.Decoder(int | None).decode
+_decode_messages = msgspec.json.Decoder(list[_Message]).decode
+_decode_parts = msgspec.json.Decoder(list[_Part]).decode
+_decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_stream_options = msgspec.json.Decoder(_StreamOptions | None).decode
+_decode_any = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+class _Limit(NamedTuple):
+    field: str
+    tokens: int
+
+
+def read_call(endpoint: Endpoint, body: bytes) -> Call:
+    """The call in `body`. Raises `Refusal` (400) that names the field at fault."""
+    fields = _top_level(body)
+    call = Call(endpoint, _model(fields), fields, len(body), len(body))
+    if endpoint == "embeddings":
+        call.prompts = _prompts(fields, "input")
+        return call
+    _read_stream(call)
+    if endpoint == "chat.completions":
+        _read_messages(call)
+    else:
+        call.prompts = _prompts(fields, "prompt", required=False)
+    _read_output(call)
+    return call
+
+
+def _top_level(body: bytes) -> Fields:
+    try:
+        return _decode_fields(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _malformed(body, error) from None
+
+
+def _malformed(body: bytes, error: Exception) -> Refusal:
+    """Say where the JSON breaks; a sound JSON value of another kind is told apart."""
+    if not body.strip():
+        message = "The request has no body. Send a JSON object with at least 'model'."
+    else:
+        try:
+            _decode_any(body)
+            message = 'The request\'s body must be a JSON object with string keys, such as {"model": …}.'
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as inner:
+            message = f"The request's body is not valid JSON: {inner}. Correct it and send it again."
+    return Refusal(400, "invalid_json", message)
+
+
+def _typed(fields: Fields, name: str, decode: Any, expected: str) -> Any:
+    try:
+        return decode(fields[name])
+    except KeyError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        invalid(f"'{name}' must be {expected}.", param=name, code="invalid_type")
+
+
+def _model(fields: Fields) -> str:
+    model = _typed(fields, "model", _decode_str, "a string")
+    if not model:
+        invalid(
+            "You must provide a model: set 'model' to one that GET /v1/models lists.",
+            param="model",
+            code="missing_required_parameter",
+        )
+    return str(model)
+
+
+def _read_stream(call: Call) -> None:
+    fields = call.fields
+    call.stream = bool(_typed(fields, "stream", _decode_bool, "true or false"))
+    if "stream_options" in fields:
+        options = _typed(fields, "stream_options", _decode_stream_options, "an object")
+        call.wants_usage = bool(options is not None and options.include_usage)
+        if options is not None and not call.stream:
+            invalid("'stream_options' is only allowed when 'stream' is true.", param="stream_options")
+
+
+def _read_messages(call: Call) -> None:
+    messages = _typed(call.fields, "messages", _decode_messages, "an array of message objects")
+    if not messages:
+        invalid(
+            "'messages' must be an array with at least one message.",
+            param="messages",
+            code="missing_required_parameter",
+        )
+    call.messages = len(messages)
+    for message in messages:
+        if _first_byte(message.content) == b"[" and not _is_text(message.content):
+            call.text_bytes = None
+            break
+    call.has_tools = "tools" in call.fields or "functions" in call.fields
+
+
+def _first_byte(raw: msgspec.Raw) -> bytes:
+    return bytes(memoryview(raw)[:1])
+
+
+def _is_text(content: msgspec.Raw) -> bool:
+    try:
+        return all(part.type in _TEXT_PARTS for part in _decode_parts(content))
+    except msgspec.DecodeError:
+        return False
+
+
+def _prompts(fields: Fields, name: str, *, required: bool = True) -> int:
+    """How many prompts a `prompt` or `input` holds: a string or a list of tokens is one."""
+    raw = fields.get(name)
+    if raw is None:
+        if required:
+            invalid(f"'{name}' is missing.", param=name, code="missing_required_parameter")
+        return 1
+    first = _first_byte(raw)
+    if first in {b'"', b"n"}:
+        if first == b"n" and required:
+            invalid(f"'{name}' must not be null.", param=name, code="missing_required_parameter")
+        return 1
+    items = _typed(fields, name, _decode_raws, "a string, an array of strings, or an array of tokens")
+    if not items:
+        invalid(f"'{name}' must not be an empty array.", param=name)
+    return 1 if _first_byte(items[0]) not in {b'"', b"["} else len(items)
+
+
+def _read_output(call: Call) -> None:
+    fields = call.fields
+    chat = call.endpoint == "chat.completions"
+    limits = [
+        _Limit(name, tokens)
+        for name in (("max_completion_tokens", "max_tokens") if chat else ("max_tokens",))
+        if (tokens := _whole(fields, name, least=1 if chat else 0)) is not None
+    ]
+    if limits:
+        lowest = min(limits, key=lambda limit: limit.tokens)
+        call.output_field, call.output_tokens = lowest
+    elif not chat:
+        call.output_tokens = COMPLETIONS_DEFAULT_MAX_TOKENS
+    copies = _whole(fields, "n", least=1, most=MAX_COPIES) or 1
+    if not chat and (best_of := _whole(fields, "best_of", least=1, most=MAX_COPIES)) is not None:
+        if best_of < copies:
+            invalid("'best_of' must be at least 'n'.", param="best_of")
+        copies = best_of
+    call.copies = copies
+    if "prediction" in fields:
+        # Rejected tokens of a predicted output are billed as output beyond the limit.
+        call.extra_output_tokens = len(memoryview(fields["prediction"]))
+
+
+def _whole(fields: Fields, name: str, *, least: int, most: int | None = None) -> int | None:
+    if name not in fields:
+        return None
+    value: int | None = _typed(fields, name, _decode_int, "a whole number")
+    if value is None:
+        return None
+    if value < least or (most is not None and value > most):
+        upper = f" and at most {most}" if most is not None else ""
+        invalid(f"'{name}' must be at least {least}{upper}, not {value}.", param=name)
+    return value
+
+
+def upstream_body(call: Call, *, upstream_model: str, dialect: Dialect, output_limit: int | None) -> bytes:
+    """The body for the provider: its own name for the model, the admitted limit, usage asked for.
+
+    `output_limit` is the limit on each answer's tokens that was admitted; None where there is none to set.
+    """
+    fields: dict[str, Any] = dict(call.fields)
+    fields["model"] = upstream_model
+    if output_limit is not None:
+        _set_output_limit(fields, call, dialect, output_limit)
+    if call.stream and not call.wants_usage:
+        options = _decode_any(fields["stream_options"]) if "stream_options" in fields else None
+        fields["stream_options"] = {**(options or {}), "include_usage": True}
+    return _encode(fields)
+
+
+def _set_output_limit(fields: dict[str, Any], call: Call, dialect: Dialect, output_limit: int) -> None:
+    if call.endpoint != "chat.completions":
+        fields["max_tokens"] = output_limit
+        return
+    named = [name for name in ("max_completion_tokens", "max_tokens") if name in call.fields]
+    default = "max_tokens" if dialect == "llama.cpp" else "max_completion_tokens"
+    for name in named or [default]:
+        fields[name] = output_limit
