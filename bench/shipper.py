@@ -101,7 +101,7 @@ def run(server: Postgres, root: Path, options: argparse.Namespace) -> dict[str, 
     decode_seconds = decode_only(root / str(processes[0]))
     used = resource.getrusage(resource.RUSAGE_SELF)
     began = time.perf_counter()
-    asyncio.run(ship(ShipperConfig(root, server.gateway_dsn, batch_records=options.batch)))
+    asyncio.run(ship(ShipperConfig(root, server.gateway_dsn, batch_records=options.batch, batch_bytes=options.batch * 1000)))
     seconds = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_SELF)
     posted = len(ledger.usage())

@@ -41,8 +41,8 @@ class ShipperConfig:
     journal: Path
     database_url: str
     poll_seconds: float = 0.1
-    batch_records: int = 10_000
-    batch_bytes: int = 8 << 20
+    batch_records: int = 25_000
+    batch_bytes: int = 20 << 20
     stuck_retry_seconds: float = 30.0
     stop_grace_seconds: float = 20.0
     stop_when_away_seconds: float = 3.0
@@ -144,9 +144,7 @@ class FolderShipment:
         removable: list[Path] = []
         try:
             while True:
-                batch = tail.read(
-                    max_records=self._config.batch_records, max_bytes=self._config.batch_bytes
-                )
+                batch = tail.read(max_records=self._config.batch_records, max_bytes=self._config.batch_bytes)
                 if posting is not None:
                     await posting
                     posting = None

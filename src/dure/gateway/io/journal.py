@@ -30,6 +30,7 @@ BALLAST_NAME = "ballast"
 SEGMENT_SUFFIX = ".journal"
 
 _WRITE_RETRY_SECONDS = 0.1
+_CLOSE_SECONDS = 5.0
 _FRAMES_PER_WRITE = 1000  # below IOV_MAX
 
 
@@ -161,19 +162,27 @@ class JournalWriter:
         return self._sequence
 
     def close(self) -> None:
-        """Write and sync what is left and free the lock; `OSError` if the disk still refuses it."""
+        """Write and sync what is left and free the lock. A disk that refuses gets a few seconds more."""
         if self._closed:
             return
         self._closed = True
         if self._retry is not None:
             self._retry.cancel()
-        try:
-            self._write_pending()
-        finally:
-            self._run_callbacks(written=not self._pending)
-            self._syncer.stop()
-            os.close(self._descriptor)
-            os.close(self._lock)
+        give_up_at = time.monotonic() + _CLOSE_SECONDS
+        while self._pending:
+            try:
+                self._write_pending()
+            except OSError as error:
+                self._write_failed(error)
+                if time.monotonic() > give_up_at:
+                    lost = self._pending_bytes
+                    logger.critical("journal %s: %s; %d bytes could not be kept", self.folder, error, lost)
+                    break
+                time.sleep(_WRITE_RETRY_SECONDS)
+        self._run_callbacks(written=not self._pending)
+        self._syncer.stop()
+        os.close(self._descriptor)
+        os.close(self._lock)
 
     # Writing
 

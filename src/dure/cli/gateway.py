@@ -1,0 +1,163 @@
+"""`dure gateway`: the node that serves, and the repair of what a dead one left."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+
+def _database_url(given: str | None) -> str:
+    url = given or os.environ.get("DURE_GATEWAY_DATABASE_URL") or os.environ.get("DURE_DATABASE_URL")
+    if not url:
+        raise click.UsageError(
+            "No database: give --database-url, or set DURE_GATEWAY_DATABASE_URL (the gateway's own role)"
+            " or DURE_DATABASE_URL."
+        )
+    return url
+
+
+def _journal_folder(given: Path | None) -> Path:
+    if given is not None:
+        return given
+    if data := os.environ.get("DURE_DATA_DIR"):
+        return Path(data) / "journal"
+    raise click.UsageError("No journal: give --journal, or set DURE_JOURNAL_DIR or DURE_DATA_DIR.")
+
+
+_database_url_option = click.option(
+    "--database-url",
+    metavar="URL",
+    help="PostgreSQL, as the gateway's role. [default: DURE_GATEWAY_DATABASE_URL]",
+)
+
+
+@click.group(invoke_without_command=True)
+@click.option(
+    "--host", envvar="DURE_GATEWAY_HOST", default="127.0.0.1", show_default=True, help="Address to listen on."
+)
+@click.option("--port", envvar="DURE_GATEWAY_PORT", type=click.IntRange(0, 65535), default=8080,
+              show_default=True, help="Port to listen on; 0 picks a free one.")  # fmt: skip
+@click.option("--workers", envvar="DURE_GATEWAY_WORKERS", type=click.IntRange(1, 256), default=1,
+              show_default=True, help="Processes that share the port; one per core is a good number.")  # fmt: skip
+@click.option("--journal", envvar="DURE_JOURNAL_DIR", type=click.Path(file_okay=False, path_type=Path),
+              help="Folder of the journals. [default: DURE_DATA_DIR/journal]")  # fmt: skip
+@_database_url_option
+@click.option(
+    "--node",
+    envvar="DURE_NODE",
+    metavar="NAME",
+    default="",
+    help="This node's name. [default: the host's name]",
+)
+@click.option("--ready-file", type=click.Path(dir_okay=False, path_type=Path),
+              help="Written as JSON (host, port, pids) when ready, removed at the end.")  # fmt: skip
+@click.option("--overlap", is_flag=True,
+              help="Start although another node still listens on the port: for restarts without a gap.")  # fmt: skip
+@click.option("--drain-seconds", type=click.FloatRange(0, 3600), default=30.0, show_default=True,
+              help="How long running requests may take to finish when stopping.")  # fmt: skip
+@click.pass_context
+def gateway(
+    context: click.Context,
+    host: str,
+    port: int,
+    workers: int,
+    journal: Path | None,
+    database_url: str | None,
+    node: str,
+    ready_file: Path | None,
+    overlap: bool,
+    drain_seconds: float,
+) -> None:
+    """Serve the OpenAI-compatible API: workers on one port and a shipper that posts their journals.
+
+    \b
+    Ctrl-C or SIGTERM: running requests finish, usage is posted, then it ends. A second one cuts them.
+    Any number of nodes may share one database; each needs a journal folder of its own.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from dure.gateway.app.node import NodeConfig, PortInUse, run_node
+
+    config = NodeConfig(
+        database_url=_database_url(database_url),
+        journal=_journal_folder(journal),
+        host=host,
+        port=port,
+        workers=workers,
+        node=node,
+        ready_file=ready_file,
+        overlap=overlap,
+        drain_seconds=drain_seconds,
+    )
+    try:
+        sys.exit(run_node(config))
+    except PortInUse as busy:
+        raise click.ClickException(f"{busy}. Choose another with --port; 0 picks a free one.") from None
+    except OSError as error:
+        raise click.ClickException(f"the gateway cannot start: {error}") from None
+
+
+@gateway.command()
+@click.option("--journal", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="One process's journal folder, or a folder of them.")  # fmt: skip
+@_database_url_option
+@click.option("--accept-damage", is_flag=True,
+              help="Settle a damaged journal with what can be read. The damaged files are kept.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each settled process.")
+def recover(journal: Path, database_url: str | None, accept_damage: bool, as_json: bool) -> None:
+    """Settle journals of dead gateway processes, here or copied from a lost node.
+
+    Posts what is not posted yet, records open requests as interrupted, returns the escrow, removes the
+    journal. Safe to repeat. A node does the same by itself for its own journal folder.
+    """
+    import asyncio
+
+    import msgspec
+
+    from dure.gateway.app.shipper import ShipperConfig, process_folders, settle_folders
+    from dure.gateway.io.connections import DatabaseAway, DatabaseRefused
+    from dure.gateway.io.journal import JournalLocked, segments
+    from dure.gateway.io.journal_tail import JournalDamaged
+    from dure.gateway.io.usage_poster import MarkMoved, ProcessStuck
+    from dure.gateway.protocol.journal import JournalError
+
+    journal = journal.resolve()
+    folders = [journal] if segments(journal) else process_folders(journal)
+    if not folders:
+        raise click.ClickException(f"{journal} holds no journal of a gateway process; nothing to settle.")
+    config = ShipperConfig(journal, _database_url(database_url))
+    problem = None
+    for folder in folders:
+        try:
+            (settled,) = asyncio.run(settle_folders(config, [folder], accept_damage=accept_damage))
+        except JournalDamaged as damage:
+            problem = (
+                f"{damage}. Look at it with `dure journal inspect`; --accept-damage settles what can be read."
+            )
+        except (
+            JournalLocked,
+            DatabaseAway,
+            DatabaseRefused,
+            MarkMoved,
+            ProcessStuck,
+            JournalError,
+            OSError,
+        ) as error:
+            problem = str(error)
+        else:
+            if as_json:
+                click.echo(msgspec.json.encode(settled).decode())
+            else:
+                click.echo(
+                    f"{settled.process_id}: {settled.posted} records posted, {settled.interrupted} of them"
+                    f" interrupted, {settled.lost} lost; escrow returned"
+                )
+            continue
+        click.echo(
+            json.dumps({"folder": str(folder), "error": problem}) if as_json else f"{folder}: {problem}",
+            err=not as_json,
+        )
+    if problem is not None:
+        sys.exit(1)
