@@ -100,6 +100,11 @@ class ProgrammeView:
         """The name in the reader's language."""
         return self.name_ko if (get_language() or "ko").startswith("ko") else self.name_en
 
+    def as_dict(self) -> dict[str, Any]:
+        """Flat values for `--json` and REST."""
+        flat = {name: getattr(self, name) for name in ProgrammeView.__dataclass_fields__}
+        return flat | {"agency": self.agency.slug if self.agency else None}
+
 
 @dataclass(frozen=True, slots=True)
 class AppropriationView:
@@ -228,7 +233,7 @@ class HomeTotals:
     output_tokens: int
 
 
-def programmes(*, search: str = "", state: str = "") -> list[ProgrammeView]:
+def programmes(*, actor: Actor, search: str = "", state: str = "") -> list[ProgrammeView]:  # noqa: ARG001 - all of them are public
     """Programmes and their totals are public records; latest first."""
     rows = Programme.objects.order_by("-created_at", "slug")
     if search:
@@ -240,7 +245,7 @@ def programmes(*, search: str = "", state: str = "") -> list[ProgrammeView]:
     return _programme_views(list(rows))
 
 
-def programme(*, slug: str) -> ProgrammeView:
+def programme(*, actor: Actor, slug: str) -> ProgrammeView:  # noqa: ARG001 - all of them are public
     """One programme; public, like all of them."""
     row = Programme.objects.filter(slug=slug).first()
     if row is None:

@@ -8,7 +8,6 @@ service answers what it made the first time.
 Order of locks, as in every room: rows, ledger books, audit trail, directory.
 """
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -16,22 +15,18 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import Sum
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from dure.contracts.ids import uuid7
-from dure.contracts.money import MICRO_WON_PER_WON
 from dure.control.access import services as access
 from dure.control.access.services import Limits
 from dure.control.foundation import audit, clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, DureError, Forbidden, Invalid, NotFound
-from dure.control.foundation.money import MAX_KRW, format_won
-from dure.control.identity import selectors as identity
 from dure.control.identity.selectors import OrganisationView
 from dure.control.ledger import selectors as ledger_selectors
 from dure.control.ledger import services as ledger
-from dure.control.programmes import rules, selectors
+from dure.control.programmes import checks, rules, selectors
 from dure.control.programmes.models import Appropriation, Award, Programme
 from dure.control.programmes.selectors import AwardView, ProgrammeView
 from dure.control.programmes.workflow import may_become
@@ -46,10 +41,6 @@ __all__ = [
     "grant_award",
     "return_closed_awards",
 ]
-
-MAX_MICRO_WON = MAX_KRW * MICRO_WON_PER_WON
-_SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_AGENCY_KINDS = ("ministry", "agency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +74,15 @@ def add_programme(
     Without `agency_slug` it belongs to the actor's own agency, else to the only ministry or agency there
     is; where there is none at all, a programme without an agency is allowed.
     """
-    if not _SLUG.fullmatch(slug):
-        raise Invalid(
-            "slug_invalid",
-            _("“%(slug)s” cannot be a short name.") % {"slug": slug},
-            field="slug",
-            remedy=_("Use 1 to 63 small letters, digits and hyphens, like “hyperscale-ai-2026”."),
-        )
-    names = _names(name_ko, name_en)
-    _check_sum(krw_micro_won)
-    agency = _agency(actor, agency_slug)
+    checks.slug(slug)
+    names = checks.names(name_ko, name_en)
+    checks.sum_in_range(krw_micro_won)
+    agency = checks.agency(actor, agency_slug)
     if not rules.may_add_programme(actor, agency.id if agency else None):
         raise Forbidden
     with transaction.atomic():
         if request_id and (found := Programme.objects.filter(pk=request_id).first()):
-            return _same_programme(found, slug, krw_micro_won)
+            return _same_programme(actor, found, slug, krw_micro_won)
         row = _found_programme(request_id or uuid7(), slug, names, agency)
         _appropriate(actor, row, row.pk, krw_micro_won, memo="")
         audit.record(
@@ -107,7 +92,7 @@ def add_programme(
             subject_id=row.pk,
             after={"slug": slug, "name_ko": names[0], "agency": agency.slug if agency else None},
         )
-    return Added(selectors.programme(slug=slug), "created")
+    return Added(selectors.programme(actor=actor, slug=slug), "created")
 
 
 def appropriate(
@@ -119,15 +104,15 @@ def appropriate(
     request_id: UUID | None = None,
 ) -> Added:
     """Put more money into a programme."""
-    _check_sum(micro_won)
+    checks.sum_in_range(micro_won)
     with transaction.atomic():
-        row = _programme_to_move(actor, programme_slug)
+        row = checks.programme_to_move(actor, programme_slug)
         if request_id and (found := Appropriation.objects.filter(pk=request_id).first()):
             if (found.programme_id, found.amount_micro_won) != (row.pk, micro_won):
-                raise _exists_differently()
-            return Added(selectors.programme(slug=row.slug), "exists")
+                raise checks.exists_differently()
+            return Added(selectors.programme(actor=actor, slug=row.slug), "exists")
         _appropriate(actor, row, request_id or uuid7(), micro_won, memo=" ".join(memo.split())[:300])
-    return Added(selectors.programme(slug=programme_slug), "created")
+    return Added(selectors.programme(actor=actor, slug=programme_slug), "created")
 
 
 def grant_award(
@@ -146,7 +131,7 @@ def grant_award(
 ) -> Granted:
     """Grant an organisation money of a programme to call models with, or `appropriation_exceeded`."""
     now = at or clock.now()
-    _check_sum(micro_won)
+    checks.sum_in_range(micro_won)
     starts = valid_from or now
     if valid_until is not None and valid_until <= max(starts, now):
         raise Invalid(
@@ -155,11 +140,12 @@ def grant_award(
             field="valid_until",
         )
     with transaction.atomic():
-        programme = _programme_to_move(actor, programme_slug)
-        organisation = _organisation(organisation_slug)
+        programme = checks.programme_to_move(actor, programme_slug)
+        organisation = checks.organisation(organisation_slug)
+        checks.known_models(limits)
         if request_id and (found := Award.objects.filter(pk=request_id).first()):
             return _same_award(found, programme, organisation, micro_won)
-        names = _names(name, name_en) if name.strip() else (programme.name_ko, programme.name_en)
+        names = checks.names(name, name_en) if name.strip() else (programme.name_ko, programme.name_en)
         row = _grant(
             programme, organisation, request_id or uuid7(), micro_won, names, starts, valid_until, now
         )
@@ -326,21 +312,21 @@ def _found_programme(
         ) from None
 
 
-def _same_programme(row: Programme, slug: str, micro_won: int) -> Added:
+def _same_programme(actor: Actor, row: Programme, slug: str, micro_won: int) -> Added:
     first = Appropriation.objects.filter(pk=row.pk).first()
     if row.slug != slug or first is None or first.amount_micro_won != micro_won:
-        raise _exists_differently()
-    return Added(selectors.programme(slug=slug), "exists")
+        raise checks.exists_differently()
+    return Added(selectors.programme(actor=actor, slug=slug), "exists")
 
 
 def _appropriate(actor: Actor, row: Programme, transfer_id: UUID, micro_won: int, memo: str) -> None:
     before = (
         Appropriation.objects.filter(programme=row).aggregate(total=Sum("amount_micro_won"))["total"] or 0
     )
-    if before + micro_won > MAX_MICRO_WON:
+    if before + micro_won > checks.MAX_MICRO_WON:
         raise Invalid(
             "sum_too_large",
-            _("A programme holds at most %(most)s.") % {"most": _won(MAX_MICRO_WON)},
+            _("A programme holds at most %(most)s.") % {"most": checks.won(checks.MAX_MICRO_WON)},
             field="krw",
         )
     try:
@@ -354,7 +340,7 @@ def _appropriate(actor: Actor, row: Programme, transfer_id: UUID, micro_won: int
                 created_by_name=actor.name[:200],
             )
     except IntegrityError:
-        raise _exists_differently() from None
+        raise checks.exists_differently() from None
     ledger.transfer(
         transfer_id=transfer_id,
         debit_account_id=row.treasury_account_id,
@@ -398,7 +384,7 @@ def _grant(
                 created_at=now,
             )
     except IntegrityError:
-        raise _exists_differently() from None
+        raise checks.exists_differently() from None
     try:
         ledger.transfer(
             transfer_id=award_id,
@@ -411,114 +397,12 @@ def _grant(
     except DureError as error:
         if error.code != "exceeds_credits":
             raise
-        raise _appropriation_exceeded(programme, micro_won) from None
+        raise checks.appropriation_exceeded(programme, micro_won) from None
     return row
-
-
-def _appropriation_exceeded(programme: Programme, micro_won: int) -> Conflict:
-    balances = ledger_selectors.balances(owner_ids=[programme.pk], kind="appropriation")
-    left = balances.get(programme.pk, 0)
-    return Conflict(
-        "appropriation_exceeded",
-        _("The programme “%(slug)s” has %(left)s left to grant; %(asked)s was asked for.")
-        % {"slug": programme.slug, "left": _won(left), "asked": _won(micro_won)},
-        field="krw",
-        remedy=_("Grant less, or appropriate more to the programme first."),
-        data={"left_micro_won": left, "asked_micro_won": micro_won},
-    )
 
 
 def _same_award(row: Award, programme: Programme, organisation: OrganisationView, micro_won: int) -> Granted:
     asked = (programme.pk, organisation.id, micro_won)
     if (row.programme_id, row.organisation_id, row.granted_micro_won) != asked:
-        raise _exists_differently()
+        raise checks.exists_differently()
     return Granted(selectors.award_views([row])[0], "exists")
-
-
-def _exists_differently() -> Conflict:
-    return Conflict(
-        "exists_with_different_content",
-        _("This id was used before for something else; nothing was changed."),
-        field="id",
-        remedy=_("Leave the id away to make something new."),
-    )
-
-
-def _programme_to_move(actor: Actor, slug: str) -> Programme:
-    """The programme, locked, so that its grants are decided one after another."""
-    row = Programme.objects.select_for_update(no_key=True).filter(slug=slug).first()
-    if row is None:
-        raise NotFound(
-            _("There is no programme “%(slug)s”.") % {"slug": slug},
-            code="programme_not_found",
-            field="programme",
-            remedy=_("See them with: dure programmes list"),
-        )
-    if not rules.may_move_money(actor, row.agency_id):
-        raise Forbidden
-    if row.state != "open":
-        raise Conflict("programme_closed", _("The programme “%(slug)s” is closed.") % {"slug": slug})
-    return row
-
-
-def _organisation(slug: str) -> OrganisationView:
-    try:
-        found = identity.organisation(slug)
-    except NotFound:
-        raise NotFound(
-            _("There is no organisation “%(slug)s”.") % {"slug": slug},
-            code="organisation_not_found",
-            field="organisation",
-            remedy=_("Add it with: dure organisations add %(slug)s --kind KIND --name NAME") % {"slug": slug},
-        ) from None
-    if not found.active:
-        raise Conflict(
-            "organisation_inactive", _("The organisation “%(slug)s” is not active.") % {"slug": slug}
-        )
-    return found
-
-
-def _agency(actor: Actor, slug: str | None) -> OrganisationView | None:
-    if slug:
-        found = _organisation(slug)
-        if found.kind not in _AGENCY_KINDS:
-            raise Invalid(
-                "not_an_agency",
-                _("The organisation “%(slug)s” is neither a ministry nor an agency.") % {"slug": slug},
-                field="agency",
-            )
-        return found
-    if actor.organisation_id is not None and actor.organisation_kind in _AGENCY_KINDS:
-        return identity.organisation(actor.organisation_id)
-    choices = [
-        one for kind in _AGENCY_KINDS for one in identity.organisations(kind=kind, limit=10) if one.active
-    ]
-    if len(choices) > 1:
-        raise Invalid(
-            "agency_ambiguous",
-            _("There is more than one ministry or agency; whose programme is it?"),
-            field="agency",
-            remedy=_("Name one of: %(slugs)s.") % {"slugs": ", ".join(one.slug for one in choices)},
-        )
-    return choices[0] if choices else None
-
-
-def _names(name_ko: str, name_en: str | None) -> tuple[str, str]:
-    korean, english = " ".join(name_ko.split()), " ".join((name_en or "").split())
-    korean, english = korean or english, english or korean
-    if not korean or max(len(korean), len(english)) > 200 or not (korean + english).isprintable():
-        raise Invalid("name_invalid", _("A name has 1 to 200 printable characters."), field="name")
-    return korean, english
-
-
-def _check_sum(micro_won: int) -> None:
-    if not 0 < micro_won <= MAX_MICRO_WON:
-        raise Invalid(
-            "sum_out_of_range",
-            _("The sum must be more than zero and at most %(most)s.") % {"most": _won(MAX_MICRO_WON)},
-            field="krw",
-        )
-
-
-def _won(micro_won: int) -> str:
-    return format_won(micro_won, get_language() or "ko")

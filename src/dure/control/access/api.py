@@ -1,0 +1,100 @@
+"""REST: the keys of an award."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja import Field, Router, Schema, Status
+
+from dure.control.access import selectors, services
+from dure.control.access.services import IssuedKey
+from dure.control.foundation import clock
+from dure.control.foundation.rest import ERRORS, actor_of, audience
+
+router = Router(tags=["access"])
+
+
+class KeyOut(Schema):
+    """`state` is active, replaced (its successor works already), expired or revoked."""
+
+    id: UUID
+    award_id: UUID
+    name: str
+    prefix: str
+    state: str
+    created_at: datetime
+    created_by_name: str
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    revoke_reason: str
+    replaces_id: UUID | None
+    replaced_by_id: UUID | None
+
+
+class IssuedKeyOut(KeyOut):
+    """`secret` is shown this once."""
+
+    secret: str
+
+
+class KeyIn(Schema):
+    name: str = ""
+    expires_at: datetime | None = None
+
+
+class RevokeIn(Schema):
+    reason: str = Field("", max_length=300)
+
+
+class RotateIn(Schema):
+    """The old key works on for `overlap_seconds`."""
+
+    overlap_seconds: int = Field(86_400, ge=0, le=2_592_000)
+    expires_at: datetime | None = None
+
+
+@router.get("/awards/{award_id}/keys", response={200: list[KeyOut], **ERRORS})
+@audience("signed_in")
+def list_keys(request: HttpRequest, award_id: UUID, working_only: bool = False) -> object:
+    """An award's keys, newest first."""
+    return selectors.keys(actor=actor_of(request), award_id=award_id, working_only=working_only)
+
+
+@router.post("/awards/{award_id}/keys", response={201: IssuedKeyOut, **ERRORS})
+@audience("administrator", "developer")
+def issue_key(request: HttpRequest, award_id: UUID, body: KeyIn) -> object:
+    """A new key; `secret` is shown this once."""
+    issued = services.issue_key(
+        actor=actor_of(request), award_id=award_id, name=body.name, expires_at=_aware(body.expires_at)
+    )
+    return Status(201, _issued(issued))
+
+
+@router.post("/keys/{key_id}/revoke", response={200: KeyOut, **ERRORS})
+@audience("administrator", "developer", "officer", "operator")
+def revoke_key(request: HttpRequest, key_id: UUID, body: RevokeIn) -> object:
+    """Stop a key for good; doing so again changes nothing."""
+    view, _changed = services.revoke_key(actor=actor_of(request), key_id=key_id, reason=body.reason)
+    return view
+
+
+@router.post("/keys/{key_id}/rotate", response={201: IssuedKeyOut, **ERRORS})
+@audience("administrator", "developer")
+def rotate_key(request: HttpRequest, key_id: UUID, body: RotateIn) -> object:
+    """A successor for a key, which works on for a while; `secret` is shown this once."""
+    issued = services.rotate_key(
+        actor=actor_of(request),
+        key_id=key_id,
+        overlap=timedelta(seconds=body.overlap_seconds),
+        expires_at=_aware(body.expires_at),
+    )
+    return Status(201, _issued(issued))
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    """Seoul's time where no offset is given."""
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=clock.SEOUL)
+
+
+def _issued(issued: IssuedKey) -> dict[str, object]:
+    return {name: getattr(issued.key, name) for name in KeyOut.model_fields} | {"secret": issued.secret}
