@@ -1,0 +1,96 @@
+"""`dure people`: who may sign in, and whom they act for."""
+
+import sys
+from typing import Any
+
+import click
+
+from dure.cli._context import Refusal, control_plane, json_option, operator, print_json, print_rows
+
+_ROLES = ("administrator", "developer", "viewer", "provider_manager", "officer", "operator", "auditor")
+
+
+@click.group()
+def people() -> None:
+    """People who may sign in, the organisations they act for, and their roles."""
+
+
+@people.command("add")
+@click.argument("email")
+@click.option("--name", required=True, help="As people know them.")
+@click.option("--organisation", "slug", required=True, metavar="SLUG", help="Whom they act for.")
+@click.option(
+    "--role", "roles", required=True, multiple=True, type=click.Choice(_ROLES), help="May be repeated."
+)
+@click.option("--language", type=click.Choice(["ko", "en"]), default="ko", show_default=True)
+@click.option(
+    "--password-stdin", is_flag=True, help="Read a password from standard input; without it they set one."
+)
+@json_option
+@control_plane
+def add(
+    email: str,
+    name: str,
+    slug: str,
+    roles: tuple[str, ...],
+    language: str,
+    password_stdin: bool,
+    as_json: bool,
+) -> None:
+    """Add a person to an organisation; someone who is registered gets the new roles."""
+    from django.db import transaction
+
+    from dure.control.identity import selectors, services
+
+    actor = operator()
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else None
+    if password_stdin and not password:
+        raise Refusal("password_missing", "Standard input held no password.")
+    with transaction.atomic():
+        organisation = selectors.organisation(slug)
+        known = next((p for p in selectors.people(search=email) if p.email == email.strip().lower()), None)
+        person = known or services.add_person(
+            actor=actor, email=email, name=name, password=password, language=language
+        )
+        membership = services.add_membership(
+            actor=actor, person_id=person.id, organisation_id=organisation.id, roles=list(roles)
+        )
+    fields = {
+        "id": str(person.id),
+        "email": person.email,
+        "organisation": organisation.slug,
+        "roles": list(membership.roles),
+    }
+    print_json(fields) if as_json else click.echo(
+        f"{person.email} acts for {organisation.slug} as {', '.join(membership.roles)}"
+    )
+
+
+@people.command("list")
+@click.option("--search", help="Only those whose name or address has this in it.")
+@json_option
+@control_plane
+def list_people(search: str | None, as_json: bool) -> None:
+    """List people and whom they act for."""
+    from dure.control.identity import selectors
+
+    rows: list[dict[str, Any]] = []
+    for person in selectors.people(search=search, limit=100_000):
+        acts_for = [
+            f"{m.organisation.slug} ({', '.join(m.roles)})" for m in selectors.memberships_of(person.id)
+        ]
+        rows.append(
+            {
+                "id": str(person.id),
+                "email": person.email,
+                "name": person.name,
+                "acts_for": "; ".join(acts_for),
+            }
+        )
+    if as_json:
+        for row in rows:
+            print_json(row)
+    else:
+        print_rows(
+            rows, ["email", "name", "acts_for"], empty="Nobody is registered. `dure people add` adds people."
+        )
