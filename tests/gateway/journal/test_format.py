@@ -3,12 +3,13 @@
 import random
 
 import pytest
-from .records import PROCESS, closed, header, opened, request_id
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dure.gateway.protocol import journal
 from dure.gateway.protocol.journal import Damage, Decoder, Frame
+
+from .records import PROCESS, closed, header, opened, request_id
 
 
 def file_of(count: int = 4) -> bytes:
@@ -65,7 +66,9 @@ def test_a_torn_tail_is_cut_at_every_byte() -> None:
         found, decoder = decode(data[:length])
         sound = [frame for frame, end in zip(whole, ends, strict=True) if end <= length]
         assert found == sound
-        expected_end = ends[len(sound) - 1] if sound else (journal.HEADER_BYTES if length >= journal.HEADER_BYTES else 0)
+        expected_end = (
+            ends[len(sound) - 1] if sound else (journal.HEADER_BYTES if length >= journal.HEADER_BYTES else 0)
+        )
         assert decoder.sound_bytes == expected_end
         assert decoder.torn_bytes == length - expected_end
 
@@ -191,7 +194,9 @@ def test_what_was_relayed_is_charged_with_its_prompt() -> None:
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**9))
-def test_an_interrupted_call_never_costs_more_than_its_hold(tokens: int, input_tokens: int, hold: int) -> None:
+def test_an_interrupted_call_never_costs_more_than_its_hold(
+    tokens: int, input_tokens: int, hold: int
+) -> None:
     request = opened(1, hold_micro_won=hold, estimated_input_tokens=input_tokens)
     record = journal.interrupted(request, journal.Progress(request_id(1), tokens, 1), sequence=1, closed_at=0)
 

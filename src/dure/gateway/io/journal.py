@@ -109,6 +109,7 @@ class JournalWriter:
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._partial = b""
+        self._spoilt = False
         self._callbacks: list[tuple[Callable[[], None], Callable[[], None] | None]] = []
         self._scheduled = False
         self._retry: asyncio.TimerHandle | None = None
@@ -201,6 +202,8 @@ class JournalWriter:
             self._write_failed(error)
 
     def _write_pending(self) -> None:
+        if self._spoilt:
+            self._next_segment()
         while self._pending:
             batch = self._pending[:_FRAMES_PER_WRITE]
             data = batch[0] if len(batch) == 1 else b"".join(batch)
@@ -217,7 +220,11 @@ class JournalWriter:
             self._syncer.written(self._partial + data if self._partial else data)
             self._partial = b""
             if self._segment_size >= self._segment_bytes and not self._closed:
-                self._rotate()
+                try:
+                    self._next_segment()
+                except OSError as error:
+                    # The old segment still takes frames; only its size is beyond what it should be.
+                    self._write_failed(error)
 
     def _run_callbacks(self, *, written: bool) -> None:
         if not self._callbacks:
@@ -229,15 +236,11 @@ class JournalWriter:
             except Exception:  # one request's failure must not hold back another's answer
                 logger.exception("a journal callback failed")
 
-    def _rotate(self) -> None:
+    def _next_segment(self) -> None:
         old = self._descriptor
-        try:
-            self._open_segment(self.folder)
-        except OSError as error:
-            # The old segment still takes frames; only its size is beyond what it should be.
-            self._write_failed(error)
-            return
+        self._open_segment(self.folder)
         self._syncer.move_to(self._descriptor, old)
+        self._spoilt = False
 
     def _open_segment(self, folder: Path) -> None:
         number = self._segment + 1
@@ -283,15 +286,14 @@ class JournalWriter:
         if unsynced:
             self._pending.insert(0, unsynced)
             self._pending_bytes += len(unsynced)
+        self._spoilt = True
         self._write_failed(error)
-        self._segment_size = self._segment_bytes
-        self._rotate()
 
     def _write_again(self) -> None:
         self._retry = None
-        if self._pending:
+        if self._pending or self._spoilt:
             self._try_writing()
-        if not self._pending and self._keep_ballast() and not self.healthy:
+        if not self._pending and not self._spoilt and self._keep_ballast() and not self.healthy:
             self.healthy = True
             logger.warning("journal %s: writable again; new requests are admitted", self.folder)
         if not self.healthy and self._retry is None:
