@@ -11,7 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("dure.control.identity.urls")),
     path("", include("dure.control.programmes.urls")),
     path("", include("dure.control.catalogue.urls")),
-    path("", include("dure.control.ledger.urls")),
+    path("", include("dure.control.portal.ledger_urls")),
     path("", include("dure.control.settlement.urls")),
     path("", include("dure.control.portal.urls")),
 ]

@@ -29,6 +29,7 @@ __all__ = [
     "totals",
     "usage",
     "usage_record",
+    "used_awards",
 ]
 
 #: A gateway process says it lives every few seconds; this long without a word and it is gone.
@@ -143,6 +144,11 @@ def spend_by_day(*, award_ids: Collection[UUID], since: date | None = None) -> l
 
 def spend_by_key(*, award_ids: Collection[UUID], since: date | None = None) -> list[SpendLine]:
     return _group("key_id", _days(award_ids=award_ids, since=since), order="-cost_micro_won_sum")
+
+
+def used_awards(*, award_ids: Collection[UUID]) -> set[UUID]:
+    """Those of the awards to which at least one call was made."""
+    return set(UsageDay.objects.filter(award_id__in=award_ids).values_list("award_id", flat=True).distinct())
 
 
 def last_used(*, key_ids: Collection[UUID]) -> dict[UUID, datetime]:

@@ -35,7 +35,8 @@ def _days(request: HttpRequest) -> int:
     return int(text) if text.isdigit() and int(text) in _PERIODS else 30
 
 
-def _figures(provider_id: Any) -> dict[str, Any]:
+def month_figures(provider_id: Any) -> dict[str, Any]:
+    """This month so far, for the provider's first page and this one."""
     month = _sum(selectors.provider_earnings(provider_id=provider_id, by="day", since=_today().replace(day=1)))
     return {
         "month": month,
@@ -59,7 +60,7 @@ def earnings(request: HttpRequest) -> HttpResponse:
     by_model = selectors.provider_earnings(provider_id=provider_id, by="model", since=since)
     total = _sum(by_day)
     context = {
-        **_figures(provider_id),
+        **month_figures(provider_id),
         "provider": identity.names_of([provider_id]).get(provider_id),
         "by_day": list(reversed(by_day)),
         "by_model": by_model,
@@ -88,7 +89,7 @@ def _finding(by_day: list[selectors.SpendLine]) -> str:
 
 @signed_in
 def earnings_live(request: HttpRequest) -> HttpResponse:
-    return render(request, "settlement/earnings.html#figures", _figures(_provider_id(request)))
+    return render(request, "settlement/earnings.html#figures", month_figures(_provider_id(request)))
 
 
 @signed_in

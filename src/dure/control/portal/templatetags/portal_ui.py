@@ -83,11 +83,11 @@ _ACCOUNT_KINDS = {
 }
 _TRANSFER_KINDS = {
     "appropriation": _("appropriation"),
-    "grant": _("grant"),
+    "award_grant": _("grant"),
     "lease": _("set aside at a gateway"),
     "give_back": _("given back by a gateway"),
     "usage": _("calls charged"),
-    "return": _("rest returned"),
+    "award_return": _("rest returned"),
     "correction": _("correction"),
 }
 _ORGANISATION_KINDS = {
@@ -207,7 +207,7 @@ def bar_parts(funds: Any) -> list[BarPart]:
         return []
     parts, x = [], 0
     for name, amount in (
-        ("bar-left", funds.remaining_micro_won),
+        ("bar-left", funds.remaining_micro_won - funds.escrow_micro_won),
         ("bar-held", funds.escrow_micro_won),
         ("bar-spent", funds.spent_micro_won),
     ):
@@ -217,6 +217,30 @@ def bar_parts(funds: Any) -> list[BarPart]:
         parts.append(BarPart(name, x, width))
         x += width
     return parts
+
+
+_EVENTS = {
+    "award.granted": _("Award granted"),
+    "award.ended": _("Award ended"),
+    "award.returned": _("Rest returned to the programme"),
+    "entitlement.opened": _("Right to call opened"),
+    "entitlement.closed": _("Right to call closed"),
+    "key.issued": _("Key issued"),
+    "key.revoked": _("Key revoked"),
+    "key.rotated": _("Key replaced"),
+}
+
+
+@register.filter
+def event_title(action: str) -> Any:
+    return _EVENTS.get(action, action)
+
+
+@register.filter
+def event_detail(event: Any) -> str:
+    """The one word that tells this event from another of its kind: the key's visible part."""
+    prefix = (event.after or {}).get("prefix")
+    return f"{prefix}…" if prefix else ""
 
 
 @register.filter

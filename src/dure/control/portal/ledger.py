@@ -1,0 +1,218 @@
+"""The ledger's pages: books with their state of verification, transfers with both their sides.
+
+Totals, heads and the outcome of recounts are everybody's. Single transfers name awards and providers, whose
+business they are, so they open to those who serve the whole platform.
+"""
+
+import csv
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.utils.translation import get_language, gettext
+
+from dure.control.foundation.actors import Actor
+from dure.control.foundation.errors import NotFound
+from dure.control.identity import selectors as identity
+from dure.control.identity.guards import public, requires
+from dure.control.ledger import selectors
+from dure.control.portal.templatetags.portal_ui import in_my_language
+from dure.control.programmes import selectors as programmes
+
+TRANSFERS_SHOWN = 30
+TRANSFER_KINDS = ("appropriation", "award_grant", "lease", "give_back", "usage", "award_return", "correction")
+_READERS = ("auditor", "officer", "operator")
+
+
+@dataclass(frozen=True, slots=True)
+class BookLine:
+    id: UUID
+    title: str
+    head_sequence: int
+    head_hash: str
+    treasury: int
+    awarded: int
+    payable: int
+
+
+@dataclass(frozen=True, slots=True)
+class KindLine:
+    kind: str
+    balance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A transfer with the names of its sides."""
+
+    transfer: selectors.TransferView
+    debit_name: str
+    credit_name: str
+
+
+def _titles() -> dict[UUID, str]:
+    return {view.id: in_my_language(view) for view in programmes.programmes(actor=Actor.anonymous())}
+
+
+def _names(accounts: Collection[selectors.AccountView]) -> dict[int, str]:
+    """Whose each account is, in words: an award's name, an organisation's, or the book's own."""
+    owners = {account.owner_id for account in accounts}
+    korean = (get_language() or "ko").startswith("ko")
+    awards = {
+        award_id: names[0] if korean else names[1]
+        for award_id, names in programmes.award_names(award_ids=owners).items()
+    }
+    organisations = {owner: in_my_language(view) for owner, view in identity.names_of(owners).items()}
+    titles = _titles()
+    known = {**titles, **organisations, **awards}
+    return {account.id: known.get(account.owner_id, str(account.owner_id)) for account in accounts}
+
+
+def _kinds(book_id: UUID) -> list[KindLine]:
+    held = selectors.balances_by_book(book_ids=[book_id]).get(book_id, {})
+    order = ("treasury", "appropriation", "award", "escrow", "payable", "own_contribution", "returned", "disputed")
+    return [KindLine(kind, held[kind]) for kind in order if kind in held]
+
+
+def _book(book_id: UUID) -> tuple[selectors.BookView, str]:
+    found = selectors.book(book_id=book_id)
+    if found is None:
+        raise NotFound()
+    return found, _titles().get(book_id, found.name)
+
+
+@public
+def books(request: HttpRequest) -> HttpResponse:
+    titles, held = _titles(), selectors.balances_by_book()
+    lines = [
+        BookLine(
+            id=view.id,
+            title=titles.get(view.id, view.name),
+            head_sequence=view.head_sequence,
+            head_hash=view.head_hash,
+            treasury=held.get(view.id, {}).get("treasury", 0),
+            awarded=held.get(view.id, {}).get("award", 0) + held.get(view.id, {}).get("escrow", 0),
+            payable=held.get(view.id, {}).get("payable", 0),
+        )
+        for view in selectors.books()
+    ]
+    return render(request, "ledger/books.html", {"books": lines, "verification": selectors.verification_state()})
+
+
+def _positive(text: str) -> int | None:
+    return int(text) if text.isdigit() and 0 < int(text) < 2**63 else None
+
+
+@public
+def book(request: HttpRequest, book_id: UUID) -> HttpResponse:
+    found, title = _book(book_id)
+    verification = selectors.verification_state()
+    context: dict[str, Any] = {
+        "book": found,
+        "title": title,
+        "kinds": _kinds(book_id),
+        "verification": verification,
+        "head": verification.heads.get(str(book_id), "") if verification else "",
+        "heads": selectors.day_heads(book_id=book_id),
+        "full": request.actor.has(*_READERS),
+    }
+    if context["full"]:
+        context |= _transfers(request, book_id)
+    return render(request, "ledger/book.html", context)
+
+
+def _transfers(request: HttpRequest, book_id: UUID) -> dict[str, Any]:
+    kind = request.GET.get("kind", "")
+    filters = {
+        "kind": kind if kind in TRANSFER_KINDS else "",
+        "account": _positive(request.GET.get("account", "")),
+        "before": _positive(request.GET.get("before", "")),
+    }
+    found = selectors.transfers(
+        book_id=book_id,
+        kind=filters["kind"] or None,
+        account_id=filters["account"],
+        before_sequence=filters["before"],
+        limit=TRANSFERS_SHOWN + 1,
+    )
+    shown = found[:TRANSFERS_SHOWN]
+    names = _names([side for one in shown for side in (one.debit, one.credit)])
+    return {
+        "rows": [Row(one, names[one.debit.id], names[one.credit.id]) for one in shown],
+        "older": shown[-1].sequence if len(found) > TRANSFERS_SHOWN else None,
+        "filters": filters,
+        "transfer_kinds": TRANSFER_KINDS,
+    }
+
+
+@requires(*_READERS)
+def transfer(request: HttpRequest, book_id: UUID, sequence: int) -> HttpResponse:
+    found, title = _book(book_id)
+    rows = selectors.transfers(book_id=book_id, before_sequence=min(sequence + 1, 2**63 - 1), limit=1)
+    if not rows or rows[0].sequence != sequence:
+        raise NotFound()
+    view = rows[0]
+    names = _names([view.debit, view.credit])
+    context = {
+        "book": found,
+        "title": title,
+        "transfer": view,
+        "sides": [
+            {"heading": gettext("From"), "account": view.debit, "name": names[view.debit.id]},
+            {"heading": gettext("To"), "account": view.credit, "name": names[view.credit.id]},
+        ],
+        "cause": _cause(view),
+        "corrects": selectors.transfer(transfer_id=view.corrects_id) if view.corrects_id else None,
+        "corrected_by": [selectors.transfer(transfer_id=one) for one in view.corrected_by],
+    }
+    return render(request, "ledger/transfer.html", context)
+
+
+def _cause(view: selectors.TransferView) -> str:
+    causes = {
+        "appropriation": gettext("A ministry put money into the programme."),
+        "award_grant": gettext("An officer granted an award."),
+        "lease": gettext("A gateway set a slice of the award aside, so that calls need not ask the database."),
+        "give_back": gettext("A gateway gave back what it did not need."),
+        "usage": gettext("Calls were charged and are owed to the model's provider."),
+        "award_return": gettext("An ended award gave its rest back to the programme."),
+        "correction": gettext("An earlier transfer was put right by a new one."),
+    }
+    return causes.get(view.kind, view.kind)
+
+
+@requires(*_READERS)
+def book_csv(request: HttpRequest, book_id: UUID) -> HttpResponse:
+    """The whole book, latest first, with what is needed to compute every hash again."""
+    _book(book_id)
+    response = StreamingHttpResponse(_lines(book_id), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="ledger-{book_id}.csv"'
+    return response  # type: ignore[return-value]
+
+
+class _Echo:
+    """What csv.writer needs of a file: it hands the line back instead of keeping it."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def _lines(book_id: UUID) -> Iterator[str]:
+    writer = csv.writer(_Echo())
+    yield writer.writerow(
+        ["sequence", "id", "created_at", "kind", "unit", "debit_account", "debit_kind", "debit_owner"]
+        + ["credit_account", "credit_kind", "credit_owner", "amount", "memo", "corrects", "previous_hash", "hash"]
+    )
+    before: int | None = None
+    while page := selectors.transfers(book_id=book_id, before_sequence=before, limit=1_000):
+        for one in page:
+            yield writer.writerow(
+                [one.sequence, one.id, one.created_at.isoformat(), one.kind, one.debit.unit]
+                + [one.debit.id, one.debit.kind, one.debit.owner_id]
+                + [one.credit.id, one.credit.kind, one.credit.owner_id]
+                + [one.amount, one.memo, one.corrects_id or "", one.previous_hash, one.hash]
+            )
+        before = page[-1].sequence

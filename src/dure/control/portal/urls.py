@@ -1,0 +1,16 @@
+from django.urls import path
+
+from dure.control.portal import operations, views
+
+app_name = "portal"
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("home/live/", views.home_live, name="home_live"),
+    path("about/", views.about, name="about"),
+    path("about/figures/", views.public_figures, name="public_figures"),
+    path("language/", views.language, name="language"),
+    path("display/", views.display, name="display"),
+    path("act-for/", views.act_for, name="act_for"),
+    path("operations/", operations.operations, name="operations"),
+    path("operations/live/", operations.operations_live, name="operations_live"),
+]

@@ -1,0 +1,227 @@
+"""The first page of each reader, and the switches that every page carries."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
+
+from dure.control.access import selectors as access
+from dure.control.catalogue import selectors as catalogue
+from dure.control.foundation import clock
+from dure.control.foundation.actors import Actor
+from dure.control.foundation.errors import Forbidden
+from dure.control.identity import selectors as identity
+from dure.control.identity import services as people
+from dure.control.identity.guards import public, signed_in
+from dure.control.identity.middleware import SESSION_KEY
+from dure.control.portal.context_processors import DISPLAY_COOKIE, DISPLAYS
+from dure.control.programmes import selectors as programmes
+from dure.control.programmes.outlook import outlook
+from dure.control.programmes.views import spent_by_day
+from dure.control.settlement import selectors as settlement
+from dure.control.settlement.views import month_figures
+
+_YEAR_SECONDS = 31_536_000
+_CALLS_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class AwardCard:
+    """An award on its organisation's first page."""
+
+    view: programmes.AwardView
+    outlook: str
+    used: bool
+    may_issue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    title: str
+    count: int
+    micro_won: int
+
+
+@public
+@never_cache
+def home(request: HttpRequest) -> HttpResponse:
+    """Each reader's first page: what matters to the role they act in."""
+    actor = request.actor
+    if actor.kind != "person":
+        return about(request)
+    if actor.has("officer"):
+        return render(request, "portal/officer_home.html", _officer(actor))
+    if actor.has("operator"):
+        return redirect("portal:operations")
+    if actor.has("auditor"):
+        return redirect("ledger:books")
+    if actor.organisation_kind == "provider":
+        return render(request, "portal/provider_home.html", _provider(actor))
+    return render(request, "portal/award_home.html", _awards(actor))
+
+
+@signed_in
+@never_cache
+def home_live(request: HttpRequest) -> HttpResponse:
+    """The part of a first page that moves."""
+    actor = request.actor
+    if actor.has("officer"):
+        return render(request, "portal/officer_home.html#lines", _money_lines(actor))
+    if actor.organisation_kind == "provider":
+        return render(request, "portal/provider_home.html#figures", month_figures(actor.organisation_id))
+    return render(request, "portal/award_home.html#awards", {"awards": _cards(actor)})
+
+
+def _public_figures() -> dict[str, Any]:
+    totals = programmes.home_totals()
+    return {"totals": totals, "tokens": totals.input_tokens + totals.output_tokens, "at": totals.at}
+
+
+@public
+def about(request: HttpRequest) -> HttpResponse:
+    """What Dure is, for everyone."""
+    models = catalogue.models(actor=request.actor)
+    return render(request, "portal/public_home.html", {**_public_figures(), "models": models[:6]})
+
+
+@public
+@never_cache
+def public_figures(request: HttpRequest) -> HttpResponse:
+    return render(request, "portal/public_home.html#figures", _public_figures())
+
+
+def _organisation(actor: Actor) -> Any:
+    if actor.organisation_id is None:
+        return None
+    return identity.names_of([actor.organisation_id]).get(actor.organisation_id)
+
+
+def _cards(actor: Actor) -> list[AwardCard]:
+    found = programmes.awards(actor=actor, page_size=20).items if actor.organisation_id else []
+    cards = []
+    for view in found:
+        by_day = spent_by_day(view.id)
+        may_issue = view.is_open and access.may_issue(actor=actor, award_id=view.id)
+        used = bool(by_day) or bool(settlement.usage(award_id=view.id, limit=1))
+        cards.append(AwardCard(view, outlook(view, by_day), used, may_issue))
+    return cards
+
+
+def _awards(actor: Actor) -> dict[str, Any]:
+    cards = _cards(actor)
+    views = [card.view for card in cards]
+    calls = [(view, call) for view in views for call in settlement.usage(award_id=view.id, limit=_CALLS_SHOWN)]
+    calls.sort(key=lambda pair: pair[1].request_id, reverse=True)
+    return {
+        "organisation": _organisation(actor),
+        "awards": cards,
+        "calls": calls[:_CALLS_SHOWN],
+        "keys": [
+            (view, key)
+            for view in views
+            for key in access.keys(actor=actor, award_id=view.id, working_only=True)
+        ],
+    }
+
+
+def _money_lines(actor: Actor) -> dict[str, Any]:
+    lines = programmes.programmes(actor=actor)
+    names = (
+        *("awards", "appropriated_micro_won", "granted_micro_won", "spent_micro_won"),
+        "left_to_grant_micro_won",
+    )
+    sums = {name: sum(getattr(line, name) for line in lines) for name in names}
+    return {"programmes": lines, "sums": sums, "at": clock.now()}
+
+
+def _officer(actor: Actor) -> dict[str, Any]:
+    page = programmes.awards(actor=actor, order="created", descending=False, page_size=100)
+    used = settlement.used_awards(award_ids=[view.id for view in page.items])
+    open_awards = [view for view in page.items if view.is_open]
+    unused = [view for view in open_awards if view.id not in used]
+    running = [view for view in open_awards if view.id in used and view.remaining_micro_won > 0]
+    empty = [view for view in open_awards if view.id in used and view.remaining_micro_won <= 0]
+    ended = [view for view in page.items if not view.is_open]
+
+    def step(title: str, views: list[programmes.AwardView], of: Callable[[programmes.AwardView], int]) -> Step:
+        return Step(title, len(views), sum(of(view) for view in views))
+
+    return {
+        **_money_lines(actor),
+        "organisation": _organisation(actor),
+        "unused": unused,
+        "pipeline": [
+            step(gettext("Granted, not used yet"), unused, lambda view: view.remaining_micro_won),
+            step(gettext("In use"), running, lambda view: view.remaining_micro_won),
+            step(gettext("Spent to the end"), empty, lambda view: view.granted_micro_won),
+            step(gettext("Ended, rest returned"), ended, lambda view: view.returned_micro_won),
+        ],
+    }
+
+
+def _provider(actor: Actor) -> dict[str, Any]:
+    models = catalogue.models(actor=actor, provider_id=actor.organisation_id)
+    return {
+        **month_figures(actor.organisation_id),
+        "organisation": _organisation(actor),
+        "models": models,
+        "deployments": [(model, deployment) for model in models for deployment in model.deployments],
+    }
+
+
+def _back(request: HttpRequest) -> HttpResponseRedirect:
+    target = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}, require_https=request.is_secure())
+    return HttpResponseRedirect(target if safe and target.startswith("/") else reverse("portal:home"))
+
+
+def _remember(response: HttpResponse, cookie: str, value: str) -> None:
+    response.set_cookie(
+        cookie, value, max_age=_YEAR_SECONDS, samesite="Lax", httponly=True, secure=settings.SESSION_COOKIE_SECURE
+    )
+
+
+@public
+@require_POST
+def language(request: HttpRequest) -> HttpResponse:
+    """Read in another language; a person who is signed in gets notices in it, too."""
+    response = _back(request)
+    chosen = request.POST.get("language", "")
+    if chosen in dict(settings.LANGUAGES):
+        _remember(response, settings.LANGUAGE_COOKIE_NAME, chosen)
+        if request.user.is_authenticated and request.user.language != chosen:
+            people.update_profile(actor=request.actor, name=request.user.name, language=chosen)
+    return response
+
+
+@public
+@require_POST
+def display(request: HttpRequest) -> HttpResponse:
+    """Standard or high contrast, kept in a cookie."""
+    response = _back(request)
+    chosen = request.POST.get("display", "")
+    if chosen in DISPLAYS:
+        _remember(response, DISPLAY_COOKIE, chosen)
+    return response
+
+
+@signed_in
+@require_POST
+def act_for(request: HttpRequest) -> HttpResponse:
+    """Act for another of one's organisations, from the next page on."""
+    chosen = request.POST.get("organisation", "")
+    person_id = request.actor.person_id
+    memberships = identity.memberships_of(person_id) if person_id else []
+    if chosen not in {str(membership.organisation.id) for membership in memberships}:
+        raise Forbidden()
+    request.session[SESSION_KEY] = str(UUID(chosen))
+    return redirect("portal:home")

@@ -1,0 +1,237 @@
+"""Awards: the list, the award's page with its live parts, and its keys."""
+
+import csv
+from datetime import date, timedelta
+from typing import Any, get_args
+from uuid import UUID
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext, ngettext
+from django.contrib import messages
+from django.views.decorators.cache import never_cache
+
+from dure.contracts.usage import UsageStatus
+from dure.control.access import selectors as access
+from dure.control.access import services as keys
+from dure.control.foundation import clock
+from dure.control.foundation.errors import DureError, Invalid
+from dure.control.identity.guards import signed_in
+from dure.control.programmes import selectors
+from dure.control.programmes.forms import KeyForm
+from dure.control.programmes.outlook import burn_chart, outlook
+from dure.control.programmes.snippets import snippets
+from dure.control.programmes.workflow import AWARD_STATES
+from dure.control.settlement import selectors as settlement
+
+CALLS_SHOWN = 20
+_OVERLAP_HOURS = (1, 24, 72, 168)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() and len(text) < 6 else 1
+
+
+@signed_in
+def awards(request: HttpRequest) -> HttpResponse:
+    search, state = request.GET.get("q", "").strip()[:100], request.GET.get("state", "")
+    state = state if state in AWARD_STATES else ""
+    found = selectors.awards(
+        actor=request.actor, search=search, state=state, page=_number(request.GET.get("page", "1"))
+    )
+    context = {
+        "awards": found.items,
+        "total": found.total,
+        "sums": found.sums,
+        "page": Paginator(range(found.total), found.page_size).get_page(found.page),
+        "search": search,
+        "state": state,
+        "states": AWARD_STATES,
+    }
+    return render(request, "programmes/awards.html", context)
+
+
+def _filters(request: HttpRequest) -> dict[str, Any]:
+    status, before = request.GET.get("status", ""), request.GET.get("before", "")
+    try:
+        cursor = UUID(before) if before else None
+    except ValueError:
+        cursor = None
+    return {
+        "model": request.GET.get("model", "")[:120],
+        "status": status if status in get_args(UsageStatus) else "",
+        "before": cursor,
+    }
+
+
+def _calls(request: HttpRequest, award_id: UUID) -> dict[str, Any]:
+    filters = _filters(request)
+    found = settlement.usage(
+        award_id=award_id,
+        status=filters["status"] or None,
+        model=filters["model"] or None,
+        before=filters["before"],
+        limit=CALLS_SHOWN + 1,
+    )
+    return {
+        "calls": found[:CALLS_SHOWN],
+        "older": found[CALLS_SHOWN - 1].request_id if len(found) > CALLS_SHOWN else None,
+        "filters": filters,
+    }
+
+
+def spent_by_day(award_id: UUID) -> dict[date, int]:
+    """What an award spent on each day with calls."""
+    lines = settlement.spend_by_day(award_ids=[award_id])
+    return {line.group: line.cost_micro_won for line in lines if isinstance(line.group, date)}
+
+
+@signed_in
+@never_cache
+def award(request: HttpRequest, award_id: UUID) -> HttpResponse:
+    view = selectors.award(actor=request.actor, award_id=award_id)
+    by_model = settlement.spend_by_model(award_ids=[award_id])
+    by_day = spent_by_day(award_id)
+    uses = selectors.keys_with_use(actor=request.actor, award_id=award_id)
+    context = {
+        "award": view,
+        "outlook": outlook(view, by_day),
+        "used": bool(by_model),
+        "burn": burn_chart(view, by_day) if by_model else None,
+        "by_model": by_model,
+        **_calls(request, award_id),
+        "statuses": get_args(UsageStatus),
+        "keys": uses,
+        "overlaps": _overlaps(),
+        "may": {
+            "issue": access.may_issue(actor=request.actor, award_id=award_id) and view.is_open,
+            "revoke": access.may_revoke(actor=request.actor, award_id=award_id),
+        },
+        "limits": access.entitlement(actor=request.actor, award_id=award_id),
+        "snippets": snippets(award_id=award_id, actor=request.actor),
+        "timeline": selectors.award_timeline(actor=request.actor, award_id=award_id, limit=20),
+    }
+    return render(request, "programmes/award.html", context)
+
+
+@signed_in
+@never_cache
+def award_live(request: HttpRequest, award_id: UUID, part: str) -> HttpResponse:
+    """A part of the award's page as it is now: `summary` or `calls`."""
+    view = selectors.award(actor=request.actor, award_id=award_id)
+    if part == "calls":
+        return render(request, "programmes/award.html#calls", {"award": view, **_calls(request, award_id)})
+    context = {"award": view, "outlook": outlook(view, spent_by_day(award_id))}
+    return render(request, "programmes/award.html#summary", context)
+
+
+@signed_in
+def award_csv(request: HttpRequest, award_id: UUID) -> HttpResponse:
+    """The latest ten thousand calls that match the filters, with exact micro-won."""
+    selectors.award(actor=request.actor, award_id=award_id)
+    filters = _filters(request)
+    found = settlement.usage(
+        award_id=award_id, status=filters["status"] or None, model=filters["model"] or None, limit=10_000
+    )
+    columns = (
+        *("request_id", "opened_at", "closed_at", "model", "endpoint", "status", "http_status", "streamed"),
+        *("estimated", "input_tokens", "output_tokens", "cached_tokens", "cost_micro_won", "error_code"),
+    )
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="calls-{award_id}.csv"'
+    writer = csv.writer(response)
+    writer.writerow(columns)
+    writer.writerows([getattr(call, name) for name in columns] for call in found)
+    return response
+
+
+def _overlaps() -> list[tuple[int, str]]:
+    texts = []
+    for hours in _OVERLAP_HOURS:
+        if hours < 24:
+            text = ngettext("%(n)s hour", "%(n)s hours", hours) % {"n": hours}
+        else:
+            text = ngettext("%(n)s day", "%(n)s days", hours // 24) % {"n": hours // 24}
+        texts.append((hours, text))
+    return texts
+
+
+def _use_of(request: HttpRequest, award_id: UUID, key_id: UUID) -> selectors.KeyUse:
+    uses = selectors.keys_with_use(actor=request.actor, award_id=award_id)
+    found = next((use for use in uses if use.key.id == key_id), None)
+    if found is None:
+        access.key(actor=request.actor, key_id=key_id)
+        raise Invalid("key_of_other_award", gettext("This key belongs to another award."))
+    return found
+
+
+def _shown_once(
+    request: HttpRequest, award_id: UUID, issued: keys.IssuedKey, replaced: Any = None
+) -> HttpResponse:
+    """The page with the secret. It is the answer to the order itself: nothing keeps the secret for a later page."""
+    context = {
+        "award": selectors.award(actor=request.actor, award_id=award_id),
+        "key": issued.key,
+        "secret": issued.secret,
+        "replaced": replaced,
+        "snippets": snippets(award_id=award_id, actor=request.actor, secret=issued.secret),
+    }
+    response = render(request, "programmes/key_shown.html", context, status=201)
+    response["Cache-Control"] = "no-store"
+    response["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+@signed_in
+def issue_key(request: HttpRequest, award_id: UUID) -> HttpResponse:
+    view = selectors.award(actor=request.actor, award_id=award_id)
+    form = KeyForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            issued = keys.issue_key(
+                actor=request.actor,
+                award_id=award_id,
+                name=form.cleaned_data["name"],
+                expires_at=form.expires_at(),
+            )
+        except DureError as error:
+            if error.status in {403, 404}:
+                raise
+            form.add_error(error.field if error.field in form.fields else None, str(error))
+        else:
+            return _shown_once(request, award_id, issued)
+    status = 422 if form.is_bound else 200
+    return render(request, "programmes/key_issue.html", {"award": view, "form": form}, status=status)
+
+
+@signed_in
+def revoke_key(request: HttpRequest, award_id: UUID, key_id: UUID) -> HttpResponse:
+    use = _use_of(request, award_id, key_id)
+    if request.method == "POST":
+        view, changed = keys.revoke_key(actor=request.actor, key_id=key_id)
+        text = (
+            gettext("The key %(prefix)s… is revoked.")
+            if changed
+            else gettext("The key %(prefix)s… had been revoked already.")
+        )
+        messages.success(request, text % {"prefix": view.prefix})
+        return redirect("programmes:award", award_id)
+    context = {"award": selectors.award(actor=request.actor, award_id=award_id), "use": use}
+    return render(request, "programmes/key_confirm.html", context)
+
+
+@signed_in
+def rotate_key(request: HttpRequest, award_id: UUID, key_id: UUID) -> HttpResponse:
+    use = _use_of(request, award_id, key_id)
+    if request.method == "POST":
+        hours = _number(request.POST.get("overlap_hours", "24"))
+        issued = keys.rotate_key(actor=request.actor, key_id=key_id, overlap=timedelta(hours=hours))
+        return _shown_once(request, award_id, issued, replaced=access.key(actor=request.actor, key_id=key_id))
+    context = {
+        "award": selectors.award(actor=request.actor, award_id=award_id),
+        "use": use,
+        "rotating": True,
+        "overlaps": _overlaps(),
+    }
+    return render(request, "programmes/key_confirm.html", context)

@@ -1,0 +1,208 @@
+"""A small country for looking at pages: made through the rooms' own services, and used through the gateway's SQL doors.
+
+Run as a program inside a process whose environment names the database: `python -m browser.seed`. It prints
+one JSON object: sign-ins by role, and the ids that addresses need.
+"""
+
+import json
+import random
+import sys
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import django
+import msgspec
+
+PASSWORD = "look-at-the-pages-1"
+CATALOGUE = """
+version: 1
+models:
+  - name: smollm2-135m-instruct
+    provider: hanbit-ai
+    title: {ko: 한빛 스몰 135M, en: Hanbit Small 135M}
+    description:
+      ko: 짧은 글을 빠르게 쓰고 고치는 작은 언어 모델. 고객 문의 분류와 요약에 알맞습니다.
+      en: A small language model that writes and edits short texts quickly; good for sorting and summarising enquiries.
+    endpoints: [chat.completions, completions]
+    context_length: 8192
+    max_output_tokens: 4096
+    prices:
+      - {effective_from: 2026-01-01T00:00:00+09:00, input: 150, output: 600, cached_input: 40}
+      - {effective_from: 2026-07-01T00:00:00+09:00, input: 120, output: 480, cached_input: 30}
+      - {effective_from: 2036-01-01T00:00:00+09:00, input: 100, output: 400, cached_input: 25}
+    deployments:
+      - {name: seoul-1, base_url: "http://127.0.0.1:9", weight: 3}
+  - name: nuri-hyper-82b
+    provider: nuri-cloud
+    title: {ko: 누리 하이퍼 82B, en: Nuri Hyper 82B}
+    description:
+      ko: 한국어 법령과 공공 문서로 미세조정한 초거대 언어 모델. 긴 문서의 질의응답과 번역을 맡깁니다.
+      en: A hyperscale language model tuned on Korean law and public documents, for long-document questions and translation.
+    context_length: 131072
+    max_output_tokens: 16384
+    prices:
+      - {effective_from: 2026-03-01T00:00:00+09:00, input: 2500, output: 10000, cached_input: 600}
+    deployments:
+      - {name: pangyo-1, state: unreachable}
+"""
+
+
+def main() -> None:
+    django.setup()
+    from dure.control.access import services as access
+    from dure.control.catalogue import services as catalogue
+    from dure.control.foundation import clock
+    from dure.control.foundation.actors import Actor
+    from dure.control.identity import services as identity
+    from dure.control.programmes import services as programmes
+    from dure.control.settlement import services as settlement
+
+    system = Actor.system("seed")
+    organisations = {}
+    for slug, kind, korean, english in [
+        ("msit", "ministry", "과학기술정보통신부", "Ministry of Science and ICT"),
+        ("hanbit-ai", "provider", "한빛인공지능", "Hanbit AI"),
+        ("nuri-cloud", "provider", "누리클라우드", "Nuri Cloud"),
+        ("saebyeok", "startup", "새벽소프트", "Saebyeok Soft"),
+        ("dallae", "startup", "달래랩", "Dallae Lab"),
+        ("haneul-city", "public_body", "하늘시청", "Haneul City Hall"),
+        ("garam-university", "university", "가람대학교", "Garam University"),
+    ]:
+        organisations[slug] = identity.add_organisation(
+            actor=system, slug=slug, kind=kind, name_ko=korean, name_en=english, demo=True
+        )
+    people = {}
+    for name, korean, slug, roles in [
+        ("officer", "김사업", "msit", ["officer"]),
+        ("operator", "이운영", "msit", ["operator"]),
+        ("auditor", "박감사", "msit", ["auditor"]),
+        ("provider", "최모델", "hanbit-ai", ["provider_manager", "administrator"]),
+        ("startup", "정새벽", "saebyeok", ["administrator", "developer"]),
+        ("newcomer", "한달래", "dallae", ["administrator", "developer"]),
+        ("viewer", "오열람", "saebyeok", ["viewer"]),
+    ]:
+        person = identity.add_person(
+            actor=system, email=f"{name}@example.kr", name=korean, password=PASSWORD, language="ko"
+        )
+        people[name] = person
+        identity.add_membership(
+            actor=system, person_id=person.id, organisation_id=organisations[slug].id, roles=roles
+        )
+    identity.add_membership(
+        actor=system,
+        person_id=people["startup"].id,
+        organisation_id=organisations["garam-university"].id,
+        roles=["developer"],
+    )
+    catalogue.apply(actor=system, document=CATALOGUE)
+    programme = programmes.add_programme(
+        actor=system,
+        slug="hyperscale-2026",
+        name_ko="2026년 초거대 인공지능 활용 지원",
+        name_en="Hyperscale AI Use Support 2026",
+        krw_micro_won=1_100_000_000 * 10**6,
+        agency_slug="msit",
+    ).programme
+    awards = {}
+    for slug, korean, english, won, days in [
+        ("saebyeok", "고객 상담 요약 서비스 실증", "Customer Call Summaries", 30_000, 90),
+        ("saebyeok", "판례 검색 도우미", "Case Law Search Assistant", 20_000_000, 200),
+        ("dallae", "시각장애인 쇼핑 도우미", "Shopping Assistant for the Blind", 15_000_000, 300),
+        ("haneul-city", "민원 답변 초안 작성", "Drafting Replies to Citizens", 80_000_000, 400),
+        ("garam-university", "한국어 대화 말뭉치 정제", "Cleaning a Korean Dialogue Corpus", 40_000_000, 365),
+    ]:
+        awards[korean] = programmes.grant_award(
+            actor=system,
+            programme_slug=programme.slug,
+            organisation_slug=slug,
+            micro_won=won * 10**6,
+            name=korean,
+            name_en=english,
+            valid_from=clock.now() - timedelta(days=40),
+            valid_until=clock.now() + timedelta(days=days),
+        ).award
+    busy, quiet, unused = (awards[name] for name in list(awards)[:3])
+    keys = {
+        name: access.issue_key(actor=system, award_id=award.id, name=name)
+        for name, award in [("운영 서버", busy), ("개발용 노트북", busy), ("시험", quiet)]
+    }
+    old = access.issue_key(actor=system, award_id=busy.id, name="지난 인턴")
+    access.revoke_key(actor=system, key_id=old.key.id)
+    use(busy.id, keys["운영 서버"].key.id, organisations["hanbit-ai"].id, days=21, calls=60)
+    use(quiet.id, keys["시험"].key.id, organisations["hanbit-ai"].id, days=2, calls=3)
+    settlement.publish_day_heads()
+    settlement.verify_everything()
+    json.dump(
+        {
+            "people": {name: person.email for name, person in people.items()},
+            "password": PASSWORD,
+            "programme": str(programme.id),
+            "busy": str(busy.id),
+            "unused": str(unused.id),
+            "key": str(keys["운영 서버"].key.id),
+            "startup": str(organisations["saebyeok"].id),
+            "hanbit": str(organisations["hanbit-ai"].id),
+        },
+        sys.stdout,
+    )
+
+
+def use(award: UUID, key: UUID, provider: UUID, *, days: int, calls: int, status: str = "") -> UUID:
+    """Calls over the last days, posted as a gateway process posts them; the process goes on living."""
+    from django.db import connection
+
+    from dure.contracts import gateway_api
+    from dure.contracts.ids import uuid7
+    from dure.contracts.usage import UsageRecord
+    from dure.control.catalogue.models import Deployment, Price
+    from dure.control.foundation import clock
+
+    chance = random.Random(f"{award}{calls}")
+    deployment = Deployment.objects.get(name="seoul-1")
+    price = Price.objects.filter(model=deployment.model).earliest("effective_from")
+    process = uuid7()
+    now = clock.to_unix_us(clock.now())
+    records: list[Any] = []
+    for number in range(calls):
+        at = now - int((calls - 1 - number) / max(calls - 1, 1) * days * 86_400_000_000)
+        outcome = status or chance.choices(
+            ["completed", "cancelled", "failed", "truncated"], [90, 5, 4, 1], k=1
+        )[0]
+        failed = outcome == "failed"
+        prompt, answer = chance.randint(200, 6_000), 0 if failed else chance.randint(100, 900) * 1_000
+        records.append(
+            UsageRecord(
+                request_id=uuid7(),
+                sequence=number + 1,
+                award=award,
+                key=key,
+                model=deployment.model.name,
+                deployment=deployment.pk,
+                provider=provider,
+                price=price.pk,
+                endpoint="chat.completions",
+                status=outcome,
+                http_status=502 if failed else 200,
+                streamed=chance.random() < 0.5,
+                estimated=outcome in {"cancelled", "truncated"},
+                input_tokens=prompt,
+                output_tokens=answer,
+                cached_tokens=prompt // 3 if chance.random() < 0.3 else 0,
+                cost_micro_won=0 if failed else prompt * 120 + answer * 480,
+                opened_at=at - chance.randint(300_000, 9_000_000),
+                closed_at=at,
+                error_code="upstream_unreachable" if failed else "",
+            )
+        )
+    cost = sum(record.cost_micro_won for record in records)
+    with connection.cursor() as cursor:
+        cursor.execute(gateway_api.START_PROCESS, [process, "seoul-gw-1", 4711, "0.1.0"])
+        cursor.execute(gateway_api.LEASE, [process, award, uuid7(), cost])
+        posted = msgspec.json.encode(records).decode()
+        cursor.execute(gateway_api.POST_USAGE, [process, 0, calls, posted])
+    return process
+
+
+if __name__ == "__main__":
+    main()
