@@ -26,6 +26,7 @@ from psycopg import sql
 from dure.local.postgres import FORGETFUL, Postgres
 
 TEMPLATE = "dure_template"
+COPY = f"dure_test_{os.getpid()}"
 _server: Postgres | None = None
 _folder: Path | None = None
 
@@ -44,16 +45,12 @@ def _of_database(name: str) -> str:
     return urlunsplit(urlsplit(os.environ["DURE_TEST_SERVER"])._replace(path=f"/{name}"))
 
 
-def _name_of_copy() -> str:
-    return f"dure_test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
-
-
 if "DURE_TEST_SERVER" not in os.environ:
     os.environ["DURE_TEST_SERVER"] = _start_server()
 if "DURE_TEST_FOLDER" not in os.environ:
     os.environ["DURE_TEST_FOLDER"] = str(_folder or tempfile.mkdtemp(prefix="dure-test-"))
 
-os.environ["DURE_DATABASE_URL"] = _of_database(_name_of_copy())
+os.environ["DURE_DATABASE_URL"] = _of_database(COPY)
 os.environ["DURE_SECRET_KEY"] = "only-for-tests-" + "x" * 40
 os.environ["DURE_DATA_DIR"] = os.environ["DURE_TEST_FOLDER"]
 os.environ["DURE_DEMO"] = ""
@@ -97,7 +94,7 @@ def _migrate_template() -> None:
 
 
 def _copy_template() -> None:
-    name = sql.Identifier(_name_of_copy())
+    name = sql.Identifier(COPY)
     with psycopg.connect(_of_database("postgres"), autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
         connection.execute(

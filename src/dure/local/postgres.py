@@ -11,7 +11,6 @@ A data folder appears under its name only when it is complete: initdb works in `
 renamed at the end, so whatever bears the final name was whole and on disk at least once.
 """
 
-import ctypes
 import os
 import shutil
 import signal
@@ -25,6 +24,7 @@ from urllib.parse import quote
 
 from dure.local.errors import LocalError
 from dure.local.postgres_programs import Account, account_for, programs
+from dure.local.processes import die_with_parent
 
 MAJOR_VERSION = "18"
 OWNER = "dure"
@@ -51,19 +51,6 @@ SETTINGS: dict[str, str] = {
 }
 #: For servers that live as long as a test run.
 FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_PR_SET_PDEATHSIG = 1
-
-
-def end_with_parent(number: int) -> Callable[[], None]:
-    """For `preexec_fn`: the child is sent this signal when the thread that started it is gone."""
-
-    def arrange() -> None:
-        _libc.prctl(_PR_SET_PDEATHSIG, number)
-
-    return arrange
-
 
 class Postgres:
     """The server of one data folder. The caller holds whatever lock keeps others off that folder."""
@@ -298,8 +285,7 @@ class Postgres:
                 stdout=output or subprocess.DEVNULL,
                 stderr=subprocess.STDOUT,
                 env=_environment(),
-                start_new_session=True,  # Ctrl-C on the terminal is the supervisor's, who stops us last
-                preexec_fn=end_with_parent(signal.SIGINT),  # noqa: PLW1509
+                preexec_fn=die_with_parent(signal.SIGINT),  # noqa: PLW1509
                 **self._account.popen_arguments,
             )
         finally:

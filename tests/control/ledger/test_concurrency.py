@@ -1,12 +1,12 @@
 """Several connections at once try to break the ledger: real threads, real transactions."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
-from django.db import connection, connections
+from django.db import connections
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.control.ledger.conftest import make_accounts, move
@@ -18,14 +18,7 @@ from dure.control.ledger import services
 WORKERS = 6
 
 
-@pytest.fixture(autouse=True)
-def guards_off_for_clearing_up(transactional_db: None) -> Iterator[None]:
-    """The ledger refuses to be truncated, which is how the test runner clears up after these tests."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = DEFAULT")
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def at_once(deeds: list[Callable[[], str]]) -> list[str]:
