@@ -79,8 +79,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.humanize",
     "django.contrib.postgres",
-    "allauth",
-    "allauth.account",
     "django_htmx",
     "pgtrigger",
     "procrastinate.contrib.django",
@@ -92,6 +90,9 @@ INSTALLED_APPS = [
     "dure.control.settlement",
     "dure.control.programmes",
     "dure.control.portal",
+    # After our rooms, whose templates take the place of allauth's.
+    "allauth",
+    "allauth.account",
 ]
 
 MIDDLEWARE = [
