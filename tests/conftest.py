@@ -60,6 +60,8 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "dure.control.config.settings"
 import django  # noqa: E402
 from django.conf import settings as django_settings  # noqa: E402
 
+# In xdist's workers the settings were read before this file, with the address they had inherited.
+django_settings.DATABASES["default"]["NAME"] = COPY
 django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Before pytest-django would: the rooms' own conftest files import models.
 django.setup()
