@@ -1,0 +1,81 @@
+"""Kinds of input that several commands share. A wrong value is named by its option before anything starts."""
+
+import re
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import click
+
+from dure.control.foundation.money import parse_krw
+
+_SEOUL = ZoneInfo("Asia/Seoul")
+_DURATION = re.compile(r"(\d{1,6})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Krw(click.ParamType[int]):
+    """Whole won, `1000000` or `1,000,000`, more than zero; the value is micro-won."""
+
+    name = "won"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            micro_won = parse_krw(str(value))
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+        if micro_won == 0:
+            self.fail("the sum must be more than zero.", param, ctx)
+        return micro_won
+
+
+class Moment(click.ParamType[datetime]):
+    """A moment. A date alone means the end of that day in Seoul; a time without an offset is Seoul's."""
+
+    name = "date"
+
+    def __init__(self, *, end_of_day: bool = True) -> None:
+        self.end_of_day = end_of_day
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        text = str(value).strip()
+        try:
+            if len(text) == 10:
+                day = date.fromisoformat(text) + timedelta(days=1 if self.end_of_day else 0)
+                return datetime.combine(day, time(), _SEOUL)
+            moment = datetime.fromisoformat(text)
+        except (ValueError, OverflowError):
+            self.fail(f"{text!r} is not a date like 2027-01-31 or 2027-01-31T18:00:00+09:00.", param, ctx)
+        return moment if moment.tzinfo else moment.replace(tzinfo=_SEOUL)
+
+
+class Duration(click.ParamType[timedelta]):
+    """`90s`, `30m`, `24h`, `7d`, or `0`."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        text = str(value).strip()
+        if text == "0":
+            return timedelta(0)
+        match = _DURATION.fullmatch(text)
+        if match is None:
+            self.fail(f"{text!r} is not a duration like 30m, 24h, 7d or 0.", param, ctx)
+        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def show_won(micro_won: int) -> str:
+    """Exact won, `₩1,234.5`."""
+    from dure.control.foundation.money import format_won
+
+    return format_won(micro_won, "en")
+
+
+def show_moment(moment: datetime | None) -> str:
+    """Seoul's time to the minute."""
+    return "–" if moment is None else moment.astimezone(_SEOUL).strftime("%Y-%m-%d %H:%M")

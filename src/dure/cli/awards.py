@@ -1,0 +1,179 @@
+"""`dure awards`: grant, show, list and end awards."""
+
+from datetime import datetime
+from uuid import UUID
+
+import click
+
+from dure.cli import _context, _types
+
+
+@click.group()
+def awards() -> None:
+    """Awards: money granted to an organisation to call models with."""
+
+
+@awards.command()
+@click.option("--programme", required=True, metavar="SLUG", help="The programme that pays.")
+@click.option("--organisation", required=True, metavar="SLUG", help="The organisation that receives it.")
+@click.option("--krw", "micro_won", type=_types.Krw(), required=True, help="The sum, in whole won.")
+@click.option("--name", default="", help="The award's name; default: the programme's.")
+@click.option("--name-en", help="Its English name; default: the same.")
+@click.option("--until", type=_types.Moment(), help="Its last day (Seoul), or a moment; default: no end.")
+@click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model; may be repeated.")
+@click.option(
+    "--id", "request_id", type=click.UUID, help="Choose the id; the same call again grants nothing more."
+)
+@_context.control_plane
+@_context.json_option
+def grant(
+    programme: str,
+    organisation: str,
+    micro_won: int,
+    name: str,
+    name_en: str | None,
+    until: datetime | None,
+    models: tuple[str, ...],
+    request_id: UUID | None,
+    as_json: bool,
+) -> None:
+    """Grant an award and print its id. A programme never grants more than it has left.
+
+    \b
+    AWARD=$(dure awards grant --programme hyperscale-ai-2027 --organisation haneul-labs --krw 1,000,000)
+    """
+    from dure.control.access.services import Limits
+    from dure.control.programmes import services
+
+    granted = services.grant_award(
+        actor=_context.operator(),
+        programme_slug=programme,
+        organisation_slug=organisation,
+        micro_won=micro_won,
+        name=name,
+        name_en=name_en,
+        valid_until=until,
+        limits=Limits(models=models) if models else None,
+        request_id=request_id,
+    )
+    if as_json:
+        _context.print_json(granted.award.as_dict() | {"result": granted.result})
+    else:
+        click.echo(granted.award.id)
+        sum_of_it = _types.show_won(granted.award.granted_micro_won)
+        click.echo(f"{granted.result}: {sum_of_it} to {granted.award.organisation.slug}", err=True)
+
+
+@awards.command()
+@click.argument("award_id", metavar="ID", type=click.UUID)
+@_context.control_plane
+@_context.json_option
+def show(award_id: UUID, as_json: bool) -> None:
+    """Show the award ID and what is left of it.
+
+    granted = spent + remaining + returned. What remains includes escrow: money that gateways hold for calls
+    that run or may come, and give back when it lies idle.
+    """
+    from dure.control.foundation.errors import NotFound
+    from dure.control.programmes import selectors
+
+    try:
+        view = selectors.award(actor=_context.operator(), award_id=award_id)
+    except NotFound:
+        raise _context.Refusal(
+            "award_not_found", f"There is no award {award_id}.", remedy="See them with: dure awards list"
+        ) from None
+    if as_json:
+        _context.print_json(view.as_dict())
+        return
+    _context.print_fields(
+        {
+            "id": view.id,
+            "name": f"{view.name_ko} / {view.name_en}",
+            "programme": view.programme.slug,
+            "organisation": view.organisation.slug,
+            "state": "ended, being returned" if view.being_returned else view.state,
+            "granted": _types.show_won(view.granted_micro_won),
+            "spent": _types.show_won(view.spent_micro_won),
+            "remaining": _types.show_won(view.remaining_micro_won),
+            "of_it_in_escrow": _types.show_won(view.escrow_micro_won),
+            "returned": _types.show_won(view.returned_micro_won),
+            "valid_from": _types.show_moment(view.valid_from),
+            "valid_until": _types.show_moment(view.valid_until),
+            **({"ended": f"{_types.show_moment(view.ended_at)}: {view.end_reason}"} if view.ended_at else {}),
+        }
+    )
+
+
+@awards.command("list")
+@click.option("--programme", default="", metavar="SLUG", help="Only this programme's.")
+@click.option("--organisation", default="", metavar="SLUG", help="Only this organisation's.")
+@click.option("--state", type=click.Choice(["open", "returning", "closed"]), default=None)
+@_context.control_plane
+@_context.json_option
+def list_awards(programme: str, organisation: str, state: str | None, as_json: bool) -> None:
+    """List awards, latest first."""
+    from dure.control.identity import selectors as identity
+    from dure.control.programmes import selectors
+
+    organisation_id = identity.organisation(organisation).id if organisation else None
+    found, page = [], 1
+    while True:
+        part = selectors.awards(
+            actor=_context.operator(),
+            programme_slug=programme,
+            organisation_id=organisation_id,
+            state=state or "",
+            page=page,
+            page_size=100,
+        )
+        found += part.items
+        if page >= part.pages:
+            break
+        page += 1
+    if as_json:
+        _context.print_json_lines(view.as_dict() for view in found)
+        return
+    _context.print_rows(
+        [
+            {
+                "id": view.id,
+                "organisation": view.organisation.slug,
+                "name": view.name_ko,
+                "state": view.state,
+                "granted": _types.show_won(view.granted_micro_won),
+                "spent": _types.show_won(view.spent_micro_won),
+                "remaining": _types.show_won(view.remaining_micro_won),
+            }
+            for view in found
+        ],
+        ["id", "organisation", "name", "state", "granted", "spent", "remaining"],
+        empty="No awards. Grant one with: dure awards grant --programme SLUG --organisation SLUG --krw WON",
+    )
+
+
+@awards.command()
+@click.argument("award_id", metavar="ID", type=click.UUID)
+@click.option("--reason", required=True, help="What the organisation should read.")
+@_context.control_plane
+@_context.json_option
+def end(award_id: UUID, reason: str, as_json: bool) -> None:
+    """End the award ID: its keys stop within a second, and what is unspent returns to the programme.
+
+    What gateways hold in escrow follows when they give it back; until then the award is "returning".
+    """
+    from dure.control.programmes import services
+
+    view, changed = services.end_award(actor=_context.operator(), award_id=award_id, reason=reason)
+    if as_json:
+        _context.print_json(view.as_dict() | {"changed": changed})
+    elif not changed:
+        click.echo(f"ended already on {_types.show_moment(view.ended_at)}: {view.end_reason}")
+    else:
+        returned = _types.show_won(view.returned_micro_won)
+        waiting = (
+            f"; {_types.show_won(view.remaining_micro_won)} still being returned"
+            if view.being_returned
+            else ""
+        )
+        click.echo(f"ended: {returned} returned to {view.programme.slug}{waiting}")
