@@ -303,8 +303,8 @@ class World:
     def publish(self, kind: str, entry: DirectoryEntry) -> None:
         self.directory.apply(self.directory.version + 1, kind, entry.id, msgspec.json.encode(entry))
 
-    def withdraw(self, kind: str, id: str) -> None:
-        self.directory.apply(self.directory.version + 1, kind, id, None)
+    def withdraw(self, kind: str, entry_id: str) -> None:
+        self.directory.apply(self.directory.version + 1, kind, entry_id, None)
 
     def populate(self, *, micro_won: int = 1_000_000_000_000) -> None:
         self.bank.awards.setdefault(self.award, micro_won)
@@ -377,7 +377,7 @@ class World:
 
     async def record(self, count: int = 1) -> UsageRecord:
         """The last record, once there are `count`."""
-        while len(records := self.records()) < count:
+        while len(records := self.records()) < count:  # noqa: ASYNC110  a file cannot be awaited
             await asyncio.sleep(0.005)
         assert len(records) == count
         return records[-1]

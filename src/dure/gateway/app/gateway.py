@@ -141,19 +141,19 @@ class Gateway:
 
     def retry_unusable(self) -> None:
         """Look again for credentials that were missing."""
-        for id, route in list(self._routes.items()):
+        for entry_id, route in list(self._routes.items()):
             if route.unusable:
-                del self._routes[id]
+                del self._routes[entry_id]
 
-    def _directory_changed(self, kind: str, id: str, entry: DirectoryEntry | None) -> None:
+    def _directory_changed(self, kind: str, entry_id: str, entry: DirectoryEntry | None) -> None:
         if kind == "award":
             if entry is None:
-                self.keeper.withdrawn(id)
+                self.keeper.withdrawn(entry_id)
             else:
-                self.keeper.reopened(id)
+                self.keeper.reopened(entry_id)
         elif kind == "deployment":
-            self._routes.pop(id, None)
+            self._routes.pop(entry_id, None)
             if entry is None:
-                self._states.pop(id, None)
+                self._states.pop(entry_id, None)
         elif kind == "model":
             self._tariffs.clear()

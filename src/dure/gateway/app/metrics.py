@@ -29,9 +29,9 @@ Labels = tuple[str, ...]
 
 
 class Counter:
-    def __init__(self, name: str, help: str, labels: Labels = ()) -> None:
+    def __init__(self, name: str, about: str, labels: Labels = ()) -> None:
         self.name = name
-        self.help = help
+        self.about = about
         self.labels = labels
         self.values: dict[Labels, int] = {} if labels else {(): 0}
 
@@ -39,7 +39,7 @@ class Counter:
         self.values[values] = self.values.get(values, 0) + amount
 
     def render(self) -> Iterable[str]:
-        yield f"# HELP {self.name} {self.help}"
+        yield f"# HELP {self.name} {self.about}"
         yield f"# TYPE {self.name} counter"
         for values, count in self.values.items():
             yield f"{self.name}{_labels(self.labels, values)} {count}"
@@ -49,25 +49,27 @@ class Gauge:
     """A figure that is looked up when it is asked for."""
 
     def __init__(
-        self, name: str, help: str, read: Callable[[], float | None], labels: dict[str, str] | None = None
+        self, name: str, about: str, read: Callable[[], float | None], labels: dict[str, str] | None = None
     ) -> None:
         self.name = name
-        self.help = help
+        self.about = about
         self.read = read
         self.labels = labels or {}
 
     def render(self) -> Iterable[str]:
         value = self.read()
         if value is not None:
-            yield f"# HELP {self.name} {self.help}"
+            yield f"# HELP {self.name} {self.about}"
             yield f"# TYPE {self.name} gauge"
             yield f"{self.name}{_labels(tuple(self.labels), tuple(self.labels.values()))} {value:.15g}"
 
 
 class Histogram:
-    def __init__(self, name: str, help: str, label: str, bounds: tuple[float, ...] = LATENCY_SECONDS) -> None:
+    def __init__(
+        self, name: str, about: str, label: str, bounds: tuple[float, ...] = LATENCY_SECONDS
+    ) -> None:
         self.name = name
-        self.help = help
+        self.about = about
         self.label = label
         self.bounds = bounds
         self.counts: dict[str, list[int]] = {}
@@ -82,7 +84,7 @@ class Histogram:
         self.sums[label] += value
 
     def render(self) -> Iterable[str]:
-        yield f"# HELP {self.name} {self.help}"
+        yield f"# HELP {self.name} {self.about}"
         yield f"# TYPE {self.name} histogram"
         for label, counts in self.counts.items():
             total = 0
@@ -127,11 +129,11 @@ class Metrics:
         )
         self.gauges: list[Gauge] = []
 
-    def gauge(self, name: str, help: str, read: Callable[[], float | None], **labels: str) -> None:
-        self.gauges.append(Gauge(f"dure_gateway_{name}", help, read, labels))
+    def gauge(self, name: str, about: str, read: Callable[[], float | None], **labels: str) -> None:
+        self.gauges.append(Gauge(f"dure_gateway_{name}", about, read, labels))
 
     def render(self) -> bytes:
-        families = [
+        families: list[Counter | Gauge | Histogram] = [
             self.requests,
             self.records,
             self.tokens,

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import msgspec
 
 from dure.contracts.directory import AwardEntry, Endpoint, KeyEntry, ModelEntry
+from dure.gateway.app.charge import Charge
 from dure.gateway.app.gateway import PATHS, Gateway
 from dure.gateway.app.relay import Relay
 from dure.gateway.io.http_server import ClientConnection, Request
 from dure.gateway.protocol import directory, errors
-from dure.gateway.protocol.admission import bounds_of, hold_micro_won
 from dure.gateway.protocol.calls import read_call
 from dure.gateway.protocol.errors import Refusal
 from dure.gateway.protocol.http1 import JSON, header_lines, plain_head
@@ -217,9 +217,8 @@ class GatewayService:
             raise errors.model_not_found(call.model)
         if not gateway.journal.healthy:
             raise errors.journal_unhealthy()
-        bounds = bounds_of(call, model, award)
-        hold = hold_micro_won(bounds, gateway.tariff(price))
-        Relay(gateway, connection, request, call, key, award, model, price, bounds, hold).start()
+        charge = Charge(gateway, call, key=key, award=award, model=model, price=price)
+        Relay(gateway, connection, request, call, model, charge).start()
 
     def _authenticated(self, request: Request) -> tuple[KeyEntry, AwardEntry]:
         gateway = self._gateway
@@ -275,6 +274,7 @@ def _internal_error() -> Refusal:
     return Refusal(
         500,
         "internal_error",
-        "The gateway failed on this request; the failure has been logged. Try again, and report it if it persists.",
-        type=errors.SERVER,
+        "The gateway failed on this request; the failure has been logged. "
+        "Try again, and report it if it persists.",
+        kind=errors.SERVER,
     )

@@ -110,7 +110,7 @@ class Worker:
         return port
 
     async def _join(self) -> None:
-        """Register, load the directory, then follow it and send heartbeats, however long the database is away."""
+        """Register, load the directory, follow it and send heartbeats, however long the database is away."""
         await self._until_done(
             lambda: self.link.start_process(
                 self.config.node or socket.gethostname(), os.getpid(), version("dure")

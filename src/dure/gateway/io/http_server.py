@@ -10,6 +10,7 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 import httptools
@@ -143,7 +144,7 @@ class ClientConnection(asyncio.Protocol):
             self.must_close = True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._server.connections.discard(self)
+        self._server.left(self)
         self._queue.clear()
         self._discarding = True
         if self.exchange is not None:
@@ -285,6 +286,10 @@ class ClientConnection(asyncio.Protocol):
         if not self._in_next:
             self._next()
 
+    def closes_after(self, request: Request) -> bool:
+        """Whether the response to `request` is this connection's last."""
+        return self.must_close or not request.keep_alive
+
     def abort(self) -> None:
         """Break the connection off, so that the client sees that its answer is not whole."""
         self._discarding = True
@@ -364,6 +369,7 @@ class HttpServer:
         self.connections: set[ClientConnection] = set()
         self.draining = False
         self._server: asyncio.Server | None = None
+        self._all_gone = asyncio.Event()
 
     async def listen(self, host: str, port: int, *, reuse_port: bool = False) -> int:
         """Start accepting; the port, which is chosen by the system where `port` is 0."""
@@ -372,6 +378,11 @@ class HttpServer:
         )
         address = self._server.sockets[0].getsockname()
         return int(address[1])
+
+    def left(self, connection: ClientConnection) -> None:
+        self.connections.discard(connection)
+        if self.draining and not self.connections:
+            self._all_gone.set()
 
     def sweep(self) -> None:
         now = self.now()
@@ -385,9 +396,9 @@ class HttpServer:
             self._server.close()
         for connection in list(self.connections):
             connection.drain()
-        deadline = self.now() + timeout_seconds
-        while self.connections and self.now() < deadline:
-            await asyncio.sleep(0.02)
+        if self.connections:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._all_gone.wait(), timeout_seconds)
         for connection in list(self.connections):
             connection.transport.abort()
         await asyncio.sleep(0)

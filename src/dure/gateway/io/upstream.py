@@ -61,12 +61,13 @@ class User(Protocol):
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """`answered` is whether any byte came back for this request; `reused` whether it is not the first here."""
+    """`answered`: whether any byte came back for this request; `reused`: whether it is not the first here."""
 
     __slots__ = (
         "_complete",
         "_head_bytes",
         "_head_done",
+        "_keep_alive",
         "_parser",
         "_paused",
         "_pieces",
@@ -88,6 +89,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._pieces: list[bytes] = []
         self._complete = False
+        self._keep_alive = False
         self._head_done = False
         self._head_bytes = 0
         self._paused = False
@@ -190,7 +192,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _release(self) -> None:
         self.user = None
         self.resume()
-        if self.closed or not self._parser.should_keep_alive():
+        if self.closed or not self._keep_alive:
             self._pool.active.discard(self)
             if not self.closed:
                 self.closed = True
@@ -227,6 +229,7 @@ class UpstreamConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._head_done:
             self._complete = True
+            self._keep_alive = self._parser.should_keep_alive()
         else:
             self.headers = {}  # an interim answer (1xx)
 

@@ -58,7 +58,7 @@ def hold_micro_won(bounds: Bounds, tariff: Tariff) -> int:
 
 
 def largest_output_tokens(bounds: Bounds, tariff: Tariff, available_micro_won: int) -> int | None:
-    """The largest limit on each answer whose hold fits in `available_micro_won`; None where not even one token does."""
+    """The largest limit on each answer whose hold fits; None where not even one token does."""
     if bounds.answers == 0 or bounds.output_each == 0:
         return None
     if hold_micro_won(bounds._replace(output_each=1), tariff) > available_micro_won:

@@ -93,11 +93,11 @@ def read_call(endpoint: Endpoint, body: bytes) -> Call:
 def _top_level(body: bytes) -> Fields:
     try:
         return _decode_fields(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _malformed(body, error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise _malformed(body) from None
 
 
-def _malformed(body: bytes, error: Exception) -> Refusal:
+def _malformed(body: bytes) -> Refusal:
     """Say where the JSON breaks; a sound JSON value of another kind is told apart."""
     if not body.strip():
         message = "The request has no body. Send a JSON object with at least 'model'."
@@ -240,7 +240,7 @@ def _set_output_limit(fields: dict[str, Any], call: Call, dialect: Dialect, outp
     if call.endpoint != "chat.completions":
         fields["max_tokens"] = output_limit
         return
-    named = [name for name in ("max_completion_tokens", "max_tokens") if name in call.fields]
+    named: list[str] = [name for name in ("max_completion_tokens", "max_tokens") if name in call.fields]
     default = "max_tokens" if dialect == "llama.cpp" else "max_completion_tokens"
     for name in named or [default]:
         fields[name] = output_limit

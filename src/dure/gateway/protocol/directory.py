@@ -53,8 +53,8 @@ class Directory:
         self._model_by_name: dict[str, ModelEntry] = {}
         self._deployments_of: dict[str, tuple[DeploymentEntry, ...]] = {}
 
-    def apply(self, version: int, kind: str, id: str, payload: str | bytes | None) -> None:
-        """One row of the directory. A row at or below the standing version was applied before and is skipped."""
+    def apply(self, version: int, kind: str, entry_id: str, payload: str | bytes | None) -> None:
+        """One row of the directory; one at or below the standing version was applied before."""
         if version <= self.version:
             return
         self.version = version
@@ -63,40 +63,46 @@ class Directory:
             # A newer control plane may publish kinds that this release does not know.
             return
         entry: DirectoryEntry | None = None
-        self.unreadable.pop((kind, id), None)
+        self.unreadable.pop((kind, entry_id), None)
         if payload is not None:
             try:
                 entry = decoder.decode(payload)
             except msgspec.MsgspecError as error:
-                self.unreadable[kind, id] = str(error)
-        self._replace(kind, id, entry)  # type: ignore[arg-type]
+                self.unreadable[kind, entry_id] = str(error)
+        self._replace(kind, entry_id, entry)  # type: ignore[arg-type]
         for listener in self.listeners:
-            listener(kind, id, entry)
+            listener(kind, entry_id, entry)
 
-    def _replace(self, kind: DirectoryKind, id: str, entry: DirectoryEntry | None) -> None:
+    def _replace(self, kind: DirectoryKind, entry_id: str, entry: DirectoryEntry | None) -> None:
         match kind:
             case "key":
-                before = self.keys.pop(id, None)
-                if before is not None:
-                    self._key_by_digest.pop(before.digest, None)
-                if isinstance(entry, KeyEntry):
-                    self.keys[id] = self._key_by_digest[entry.digest] = entry
+                self._replace_key(entry_id, entry)
             case "award":
-                self.awards.pop(id, None)
+                self.awards.pop(entry_id, None)
                 if isinstance(entry, AwardEntry):
-                    self.awards[id] = entry
+                    self.awards[entry_id] = entry
             case "model":
-                self.models.pop(id, None)
+                self.models.pop(entry_id, None)
                 if isinstance(entry, ModelEntry):
-                    self.models[id] = entry
+                    self.models[entry_id] = entry
                 self._model_by_name = {model.name: model for model in self.models.values()}
             case "deployment":
-                gone = self.deployments.pop(id, None)
-                if gone is not None:
-                    self._regroup(gone.model, without=id)
-                if isinstance(entry, DeploymentEntry):
-                    self.deployments[id] = entry
-                    self._regroup(entry.model, without=id, with_entry=entry)
+                self._replace_deployment(entry_id, entry)
+
+    def _replace_key(self, entry_id: str, entry: DirectoryEntry | None) -> None:
+        before = self.keys.pop(entry_id, None)
+        if before is not None and self._key_by_digest.get(before.digest) is before:
+            del self._key_by_digest[before.digest]
+        if isinstance(entry, KeyEntry):
+            self.keys[entry_id] = self._key_by_digest[entry.digest] = entry
+
+    def _replace_deployment(self, entry_id: str, entry: DirectoryEntry | None) -> None:
+        gone = self.deployments.pop(entry_id, None)
+        if gone is not None:
+            self._regroup(gone.model, without=entry_id)
+        if isinstance(entry, DeploymentEntry):
+            self.deployments[entry_id] = entry
+            self._regroup(entry.model, without=entry_id, with_entry=entry)
 
     def _regroup(self, model_id: str, *, without: str, with_entry: DeploymentEntry | None = None) -> None:
         group = [entry for entry in self._deployments_of.pop(model_id, ()) if entry.id != without]
@@ -109,8 +115,8 @@ class Directory:
     def key_by_digest(self, digest: str) -> KeyEntry | None:
         return self._key_by_digest.get(digest)
 
-    def award(self, id: str) -> AwardEntry | None:
-        return self.awards.get(id)
+    def award(self, award_id: str) -> AwardEntry | None:
+        return self.awards.get(award_id)
 
     def model_by_name(self, name: str) -> ModelEntry | None:
         return self._model_by_name.get(name)

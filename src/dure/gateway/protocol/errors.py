@@ -29,7 +29,7 @@ class ErrorBody(msgspec.Struct):
 
 
 class Refusal(Exception):
-    """A request that is answered with an error. `headers` are extra response headers, `close` ends the connection."""
+    """A request that is answered with an error. `headers` are extra ones, `close` ends the connection."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Refusal(Exception):
         code: str,
         message: str,
         *,
-        type: str = INVALID_REQUEST,
+        kind: str = INVALID_REQUEST,
         param: str | None = None,
         headers: tuple[tuple[str, str], ...] = (),
         close: bool = False,
@@ -46,23 +46,23 @@ class Refusal(Exception):
         self.status = status
         self.code = code
         self.message = message
-        self.type = type
+        self.kind = kind
         self.param = param
         self.headers = headers
         self.close = close
 
     def body(self) -> bytes:
-        return error_body(self.message, self.type, self.param, self.code)
+        return error_body(self.message, self.kind, self.param, self.code)
 
 
-def error_body(message: str, type: str, param: str | None, code: str | None) -> bytes:
-    return _encode(ErrorBody(ErrorDetail(message, type, param, code)))
+def error_body(message: str, kind: str, param: str | None, code: str | None) -> bytes:
+    return _encode(ErrorBody(ErrorDetail(message, kind, param, code)))
 
 
-def error_event(message: str, type: str, code: str, *, mid_event: bool) -> bytes:
-    """The last event of a stream that broke. `mid_event` ends a half-relayed event first, so that it is not joined to it."""
+def error_event(message: str, kind: str, code: str, *, mid_event: bool) -> bytes:
+    """The last event of a stream that broke. `mid_event`: a half-relayed event has to be ended first."""
     lead = b"\n\n" if mid_event else b""
-    return b"%bdata: %b\n\n" % (lead, error_body(message, type, None, code))
+    return b"%bdata: %b\n\n" % (lead, error_body(message, kind, None, code))
 
 
 def invalid(message: str, *, param: str | None = None, code: str = "invalid_value") -> NoReturn:
@@ -95,7 +95,7 @@ def award_ended() -> Refusal:
         "award_ended",
         "The award that this API key belongs to has ended, so it no longer pays for calls. "
         "Ask your programme officer about an extension, or use a key of another award.",
-        type=PERMISSION,
+        kind=PERMISSION,
     )
 
 
@@ -104,7 +104,7 @@ def award_not_started(starts: str) -> Refusal:
         403,
         "award_not_started",
         f"The award that this API key belongs to starts on {starts} (UTC). Call again after that.",
-        type=PERMISSION,
+        kind=PERMISSION,
     )
 
 
@@ -133,7 +133,7 @@ def model_unavailable(model: str) -> Refusal:
         "model_unavailable",
         f"The model '{model}' is on offer, but its provider has no deployment of it at the moment. "
         "Nothing was charged. Try again later or use another model.",
-        type=SERVER,
+        kind=SERVER,
         headers=(("retry-after", "30"),),
     )
 
@@ -160,7 +160,8 @@ def body_too_large(limit_bytes: int) -> Refusal:
     return Refusal(
         413,
         "request_too_large",
-        f"The request's body is larger than the {limit_bytes} bytes allowed. Shorten the input or split it over several requests.",
+        f"The request's body is larger than the {limit_bytes} bytes allowed. "
+        "Shorten the input or split it over several requests.",
         close=True,
     )
 
@@ -169,7 +170,8 @@ def headers_too_large(limit_bytes: int) -> Refusal:
     return Refusal(
         431,
         "headers_too_large",
-        f"The request's line and headers are larger than the {limit_bytes} bytes allowed. Send fewer or shorter headers.",
+        f"The request's line and headers are larger than the {limit_bytes} bytes allowed. "
+        "Send fewer or shorter headers.",
         close=True,
     )
 
@@ -195,8 +197,9 @@ def journal_unhealthy() -> Refusal:
     return Refusal(
         503,
         "journal_unavailable",
-        "The gateway cannot record usage at the moment, so it takes no new requests. Nothing was charged. Try again shortly.",
-        type=SERVER,
+        "The gateway cannot record usage at the moment, so it takes no new requests. "
+        "Nothing was charged. Try again shortly.",
+        kind=SERVER,
         headers=(("retry-after", "5"),),
     )
 
@@ -206,7 +209,7 @@ def not_ready() -> Refusal:
         503,
         "not_ready",
         "The gateway has only just started and has not loaded its directory yet. Try again in a second.",
-        type=SERVER,
+        kind=SERVER,
         headers=(("retry-after", "1"),),
     )
 
@@ -216,7 +219,7 @@ def draining() -> Refusal:
         503,
         "shutting_down",
         "This gateway process is shutting down. Nothing was charged. Try again: another process will answer.",
-        type=SERVER,
+        kind=SERVER,
         headers=(("retry-after", "1"),),
         close=True,
     )
@@ -242,7 +245,7 @@ def insufficient_quota(
         429,
         INSUFFICIENT_QUOTA,
         f"{needs} {remedy}",
-        type=INSUFFICIENT_QUOTA,
+        kind=INSUFFICIENT_QUOTA,
         headers=(("x-should-retry", "false"), ("x-dure-award-left-micro-won", str(left))),
     )
 
@@ -251,9 +254,10 @@ def database_away() -> Refusal:
     return Refusal(
         503,
         "ledger_unavailable",
-        "The ledger cannot be reached, and what this gateway process holds of your award does not cover the request. "
+        "The ledger cannot be reached, and what this gateway process holds of your award "
+        "does not cover the request. "
         "Nothing was charged. Try again shortly.",
-        type=SERVER,
+        kind=SERVER,
         headers=(("retry-after", "2"),),
     )
 
@@ -262,8 +266,9 @@ def deployments_busy(model: str) -> Refusal:
     return Refusal(
         503,
         "model_busy",
-        f"Every deployment of '{model}' is at its limit of concurrent requests. Nothing was charged. Try again shortly.",
-        type=SERVER,
+        f"Every deployment of '{model}' is at its limit of concurrent requests. "
+        "Nothing was charged. Try again shortly.",
+        kind=SERVER,
         headers=(("retry-after", "1"),),
     )
 
@@ -273,7 +278,7 @@ def upstream_unreachable(model: str, detail: str) -> Refusal:
         502,
         "upstream_unreachable",
         f"The provider of '{model}' could not be reached ({detail}). Nothing was charged. Try again shortly.",
-        type=SERVER,
+        kind=SERVER,
     )
 
 
@@ -283,7 +288,7 @@ def upstream_timeout(model: str, seconds: float) -> Refusal:
         "upstream_timeout",
         f"The provider of '{model}' sent nothing for {seconds:g} seconds. Nothing was charged. "
         'Try again, ask for fewer tokens, or use "stream": true.',
-        type=SERVER,
+        kind=SERVER,
     )
 
 
@@ -291,8 +296,9 @@ def upstream_broke(model: str, detail: str) -> Refusal:
     return Refusal(
         502,
         "upstream_broke",
-        f"The provider of '{model}' broke off before its answer was whole ({detail}). Nothing was charged. Try again.",
-        type=SERVER,
+        f"The provider of '{model}' broke off before its answer was whole ({detail}). "
+        "Nothing was charged. Try again.",
+        kind=SERVER,
     )
 
 
@@ -300,9 +306,10 @@ def upstream_credential(model: str) -> Refusal:
     return Refusal(
         502,
         "upstream_credential_refused",
-        f"The provider of '{model}' refused the gateway's own credential. Your key is fine and nothing was charged; "
+        f"The provider of '{model}' refused the gateway's own credential. "
+        "Your key is fine and nothing was charged; "
         "the platform's operators have to renew the provider's credential.",
-        type=SERVER,
+        kind=SERVER,
     )
 
 
@@ -312,8 +319,9 @@ def upstream_error(model: str, status: int) -> Refusal:
     return Refusal(
         shown,
         "upstream_error",
-        f"The provider of '{model}' answered with HTTP status {status} and no readable error. Nothing was charged.",
-        type=SERVER if shown >= 500 else INVALID_REQUEST,
+        f"The provider of '{model}' answered with HTTP status {status} and no readable error. "
+        "Nothing was charged.",
+        kind=SERVER if shown >= 500 else INVALID_REQUEST,
     )
 
 

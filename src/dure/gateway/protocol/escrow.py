@@ -28,7 +28,7 @@ RECALLED_SECONDS = 2.0
 
 
 class Waiter:
-    """A request that waits for `hold` micro-won. Exactly one of the callbacks is called, unless it is cancelled."""
+    """A request that waits for `hold` micro-won. One of its callbacks is called, unless it is cancelled."""
 
     __slots__ = ("cancelled", "deadline", "granted", "hold", "refused")
 
@@ -141,7 +141,7 @@ class AwardEscrow:
         return True
 
     def settle(self, hold: int, cost: int) -> Settlement:
-        """Release a hold and charge the cost: from the hold, then from what is free; the rest stays uncovered."""
+        """Release a hold, charge the cost from it, then from what is free; the rest stays uncovered."""
         self.held -= hold
         self.free += hold
         charged = min(cost, self.free)
@@ -170,7 +170,7 @@ class AwardEscrow:
         return amount
 
     def wants_top_up(self, now: float) -> bool:
-        """Whether to lease ahead of need. Not near the award's end, where money that lies idle is missed elsewhere."""
+        """Whether to lease ahead of need; not right after a recall, when it would be missed elsewhere."""
         return (
             self.free * 2 < self.slice
             and not self.leasing
@@ -181,11 +181,11 @@ class AwardEscrow:
         )
 
     def top_up_amount(self, now: float) -> int:
-        """What to ask for ahead of need: more when the last slice went quickly, never an eighth of what is left."""
+        """What to ask for ahead of need: more when the last slice went quickly, up to an eighth of what is left."""
         amount = self.slice if now - self.leased_at < BRISK_SECONDS else self.last_hold
         return max(1, self.last_hold, min(amount, (self.award_left or 0) // 8))
 
-    def next_step(self, now: float) -> Step:
+    def next_step(self, now: float) -> Step:  # noqa: C901  (a decision table)
         """The next thing to do for those who wait. Call again after doing it, until it says wait or idle."""
         waiters = self.waiters
         while waiters and waiters[0].cancelled:

@@ -60,6 +60,17 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+def last_chunks(data: bytes) -> bytes:
+    """`data` as the last chunk that carries any, and the end."""
+    return chunk(data) + LAST_CHUNK if data else LAST_CHUNK
+
+
+def forwarded(allowed: frozenset[bytes], headers: dict[bytes, bytes]) -> bytes:
+    """Those of `headers` that may cross the gateway, as lines."""
+    names = allowed & headers.keys()
+    return b"".join(b"%b: %b\r\n" % (name, headers[name]) for name in names) if names else b""
+
+
 def header_lines(headers: tuple[tuple[str, str], ...]) -> bytes:
     return b"".join(b"%b: %b\r\n" % (name.encode(), value.encode()) for name, value in headers)
 

@@ -40,7 +40,8 @@ class EventScanner:
     """Feed it the stream's bytes; it answers with the bytes to relay.
 
     `tokens` is the provider's count once it came, `relayed_tokens` ours so far, `done` whether `[DONE]`
-    has been seen, `failed` whether the provider sent an error event, `mid_event` whether the bytes relayed so far end within an event.
+    has been seen, `failed` whether the provider sent an error event, `mid_event` whether the bytes
+    relayed so far end within an event.
     """
 
     __slots__ = ("_flowing", "_held", "_hide_usage", "done", "failed", "relayed_tokens", "tokens")
@@ -59,10 +60,10 @@ class EventScanner:
         return self._flowing
 
     def feed(self, data: bytes) -> bytes:
-        if not self._held and not self._flowing and data.endswith((b"\n\n", b"\r\n\r\n")):
-            if not _mentions_usage(data) and b"[DONE]" not in data and b'"error"' not in data:
-                self.relayed_tokens += len(_CONTENT.findall(data))
-                return data
+        whole_events = not self._held and not self._flowing and data.endswith((b"\n\n", b"\r\n\r\n"))
+        if whole_events and not _is_special(data):
+            self.relayed_tokens += len(_CONTENT.findall(data))
+            return data
         return self._split(data)
 
     def finish(self) -> bytes:
@@ -116,6 +117,10 @@ class EventScanner:
             self.done = True
         self.relayed_tokens += len(_CONTENT.findall(event))
         return event
+
+
+def _is_special(data: bytes) -> bool:
+    return b"[DONE]" in data or b'"error"' in data or _mentions_usage(data)
 
 
 def _mentions_usage(data: bytes) -> bool:

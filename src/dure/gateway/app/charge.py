@@ -1,0 +1,193 @@
+"""One request's money and what is written about it: the hold, `opened`, `progress`, `closed`.
+
+A charge is opened once its hold is set aside and closed exactly once, with whatever is known by then. Its
+times follow the monotonic clock from the wall time of its opening, so that a stepped clock cannot put an
+answer before its question.
+"""
+
+from uuid import UUID
+
+from dure.contracts.directory import AwardEntry, KeyEntry, ModelEntry, Price
+from dure.contracts.ids import uuid7
+from dure.contracts.usage import UsageRecord, UsageStatus
+from dure.gateway.app.gateway import Gateway, Route
+from dure.gateway.protocol import errors
+from dure.gateway.protocol.admission import bounds_of, hold_micro_won, largest_output_tokens
+from dure.gateway.protocol.calls import Call
+from dure.gateway.protocol.directory import parsed_uuid
+from dure.gateway.protocol.errors import Refusal
+from dure.gateway.protocol.escrow import Shortage
+from dure.gateway.protocol.journal import Opened, encode_closed, encode_opened, encode_progress
+from dure.gateway.protocol.metering import Tokens, actual_cost_micro_won
+
+#: A stream's progress is journalled after this many tokens or seconds, whichever comes first.
+PROGRESS_TOKENS = 64
+PROGRESS_SECONDS = 1.0
+
+
+class Charge:
+    """`hold` is set aside by the caller, through `escrow`, before `open` is called."""
+
+    __slots__ = (
+        "_award_id",
+        "_call",
+        "_gateway",
+        "_key_id",
+        "_model",
+        "_opened_at",
+        "_opened_loop",
+        "_price",
+        "_price_id",
+        "_progress_at",
+        "_progress_tokens",
+        "_tariff",
+        "bounds",
+        "escrow",
+        "first_byte_at",
+        "hold",
+        "left_at_admission",
+        "request_id",
+    )
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        call: Call,
+        *,
+        key: KeyEntry,
+        award: AwardEntry,
+        model: ModelEntry,
+        price: Price,
+    ) -> None:
+        self._gateway = gateway
+        self._call = call
+        self._award_id = parsed_uuid(award.id)
+        self._key_id = parsed_uuid(key.id)
+        self._price_id = parsed_uuid(price.id)
+        self._model = model
+        self._price = price
+        self._tariff = gateway.tariff(price)
+        self._opened_at = 0
+        self._opened_loop = 0.0
+        self._progress_at = 0.0
+        self._progress_tokens = 0
+        self.bounds = bounds_of(call, model, award)
+        self.hold = hold_micro_won(self.bounds, self._tariff)
+        self.escrow = gateway.keeper.escrow(award.id)
+        self.request_id: UUID = uuid7()
+        self.first_byte_at: int | None = None
+        self.left_at_admission = 0
+
+    def refusal(self, shortage: Shortage) -> Refusal:
+        """Why the hold could not be had."""
+        if shortage.reason == "database_away":
+            return errors.database_away()
+        if shortage.reason == "award_gone":
+            return errors.award_ended()
+        return errors.insufficient_quota(
+            hold=self.hold,
+            left=shortage.available,
+            largest_output_tokens=largest_output_tokens(self.bounds, self._tariff, shortage.available),
+            output_field=self._call.output_field,
+        )
+
+    def open(self, route: Route) -> None:
+        gateway = self._gateway
+        self._opened_at = gateway.wall_us()
+        self._opened_loop = self._progress_at = gateway.now()
+        self.left_at_admission = self.escrow.left
+        opened = Opened(
+            request_id=self.request_id,
+            award=self._award_id,
+            key=self._key_id,
+            model=self._model.name,
+            deployment=route.uuid,
+            provider=route.provider,
+            price=self._price_id,
+            endpoint=self._call.endpoint,
+            streamed=self._call.stream,
+            estimated_input_tokens=self.bounds.estimated_input,
+            meters=self._price.meters,  # type: ignore[arg-type]
+            hold_micro_won=self.hold,
+            opened_at=self._opened_at,
+        )
+        gateway.journal.append(encode_opened(opened))
+
+    def first_byte(self) -> None:
+        self.first_byte_at = self._now_us()
+
+    @property
+    def first_byte_seconds(self) -> float | None:
+        at = self.first_byte_at
+        return None if at is None else (at - self._opened_at) / 1_000_000
+
+    def progress(self, tokens: int, relayed_bytes: int) -> None:
+        """Called for each piece of a stream; writes now and then."""
+        now = self._gateway.now()
+        if tokens - self._progress_tokens >= PROGRESS_TOKENS or now - self._progress_at >= PROGRESS_SECONDS:
+            self._progress_tokens = tokens
+            self._progress_at = now
+            self._gateway.journal.append(encode_progress(self.request_id, tokens, relayed_bytes))
+
+    def estimate(self, output_tokens: int) -> Tokens:
+        """Our own count never charges more than what was held."""
+        bounds = self.bounds
+        return Tokens(bounds.estimated_input, min(output_tokens, bounds.output))
+
+    def close(
+        self,
+        status: UsageStatus,
+        tokens: Tokens | None,
+        *,
+        route: Route,
+        attempts: int,
+        http_status: int,
+        estimated: bool = False,
+        error_code: str = "",
+    ) -> int:
+        """Settle the hold and journal the record; what was charged. `tokens` None: nothing is charged."""
+        gateway = self._gateway
+        cost = actual_cost_micro_won(tokens, self._tariff) if tokens is not None else 0
+        charged, uncovered = gateway.keeper.settle(self.escrow, self.hold, cost)
+        counted = tokens or Tokens()
+        journal = gateway.journal
+        record = UsageRecord(
+            request_id=self.request_id,
+            sequence=journal.next_sequence(),
+            award=self._award_id,
+            key=self._key_id,
+            model=self._model.name,
+            deployment=route.uuid,
+            provider=route.provider,
+            price=self._price_id,
+            endpoint=self._call.endpoint,
+            status=status,
+            http_status=http_status,
+            streamed=self._call.stream,
+            estimated=estimated,
+            input_tokens=counted.input,
+            output_tokens=counted.output,
+            cached_tokens=counted.cached,
+            cost_micro_won=charged,
+            opened_at=self._opened_at,
+            closed_at=self._now_us(),
+            first_byte_at=self.first_byte_at,
+            uncovered_micro_won=uncovered,
+            error_code=error_code,
+            attempts=max(1, attempts),
+        )
+        journal.append(encode_closed(record))
+        self._count(record)
+        return charged
+
+    def _count(self, record: UsageRecord) -> None:
+        metrics = self._gateway.metrics
+        metrics.records.add(1, record.status)
+        metrics.cost.add(record.cost_micro_won)
+        metrics.uncovered.add(record.uncovered_micro_won)
+        metrics.tokens.add(record.input_tokens, "input")
+        metrics.tokens.add(record.output_tokens, "output")
+        metrics.tokens.add(record.cached_tokens, "cached")
+
+    def _now_us(self) -> int:
+        return self._opened_at + int((self._gateway.now() - self._opened_loop) * 1_000_000)
