@@ -31,6 +31,7 @@ __all__ = [
     "add_person",
     "issue_token",
     "revoke_token",
+    "set_password",
     "update_profile",
 ]
 
@@ -169,6 +170,23 @@ def add_membership(
         after={"person": person_id, "roles": sorted(wanted), "valid_until": valid_until},
     )
     return next(m for m in selectors.members_of(organisation_id) if m.person.id == person_id)
+
+
+@transaction.atomic
+def set_password(*, actor: Actor, person_id: UUID, password: str) -> None:
+    """Give a person a new password (by an operator; people change their own on their account page)."""
+    if not actor.has("operator"):
+        raise Forbidden
+    person = Person.objects.select_for_update().filter(pk=person_id).first()
+    if person is None:
+        raise NotFound(code="person_not_found")
+    try:
+        validate_password(password, person)
+    except ValidationError as error:
+        raise Invalid("password_weak", " ".join(error.messages), field="password") from None
+    person.set_password(password)
+    person.save(update_fields=["password"])
+    audit.record(actor=actor, action="person.password_set", subject_kind="person", subject_id=person_id)
 
 
 @transaction.atomic
