@@ -47,7 +47,7 @@ def add_organisation(
     """Add an organisation; its slug is its lasting name in addresses and commands."""
     if not rules.may_add_organisation(actor):
         raise Forbidden
-    if not _SLUG.match(slug):
+    if not _SLUG.fullmatch(slug):
         raise Invalid(
             "slug_invalid",
             _("“%(slug)s” cannot be a short name.") % {"slug": slug},

@@ -1,0 +1,254 @@
+"""Every role against every route: pages and REST operations alike, found by asking Django for them.
+
+A route declares its audience (`identity.guards` for pages, `foundation.rest.audience` for operations); one
+that declares nothing fails. Then every role calls every route, with rows of its own organisation and with
+rows of somebody else's:
+
+    anonymous       public routes answer; pages lead to sign-in, operations answer 401
+    wrong role      403
+    others' rows    404, whatever the method, for everybody who does not serve the platform
+    anybody         never a server error
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from dure.control.access import services as access
+from dure.control.config.api import api
+from dure.control.foundation.actors import Actor
+from dure.control.identity import selectors as identity_selectors
+from dure.control.identity import services as identity
+from dure.control.identity.models import Person
+from dure.control.programmes import services as programmes
+
+SYSTEM = Actor.system("test")
+#: role → (kind of its organisation, roles held)
+PEOPLE = {
+    "officer": ("ministry", ["officer"]),
+    "operator": ("ministry", ["operator"]),
+    "auditor": ("ministry", ["auditor"]),
+    "provider_manager": ("provider", ["provider_manager"]),
+    "administrator": ("startup", ["administrator"]),
+    "developer": ("startup", ["developer"]),
+    "viewer": ("startup", ["viewer"]),
+    "researcher": ("university", ["administrator", "developer"]),
+    "public_body": ("public_body", ["administrator", "developer"]),
+}
+PLATFORM = {"officer", "operator", "auditor"}
+#: Names of route parameters that say whose row it is.
+OWNED = {"award_id", "key_id"}
+#: Django's and allauth's own views, which guard themselves.
+FRAMEWORK = {"set_language"}
+
+
+@dataclass(frozen=True)
+class Route:
+    name: str
+    methods: tuple[str, ...]
+    path: Callable[[dict[str, Any]], str]
+    parameters: frozenset[str]
+    audience: str
+    roles: frozenset[str]
+    is_api: bool
+
+    @property
+    def owned(self) -> bool:
+        return bool(self.parameters & OWNED)
+
+
+@dataclass
+class World:
+    clients: dict[str, Client] = field(default_factory=dict)
+    others: dict[str, Any] = field(default_factory=dict)
+
+
+def _pages(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            if pattern.namespace != "api":
+                yield from _pages(pattern.url_patterns, prefix + str(pattern.pattern))
+        else:
+            yield prefix + str(pattern.pattern), pattern
+
+
+def _fill(template: str) -> Callable[[dict[str, Any]], str]:
+    def path(values: dict[str, Any]) -> str:
+        filled = template
+        for name, value in values.items():
+            for converter in ("uuid:", "str:", "path:", "slug:", "int:", ""):
+                filled = filled.replace(f"<{converter}{name}>", str(value)).replace(
+                    f"{{{converter}{name}}}", str(value)
+                )
+        return "/" + filled.lstrip("/")
+
+    return path
+
+
+def page_routes() -> list[Route]:
+    routes = []
+    for template, pattern in _pages(get_resolver().url_patterns):
+        if pattern.name in FRAMEWORK or "(?P" in template:
+            continue
+        view = pattern.callback
+        routes.append(
+            Route(
+                name=f"page {template}",
+                methods=("GET", "POST"),
+                path=_fill(template),
+                parameters=frozenset(pattern.pattern.converters),
+                audience=getattr(view, "dure_audience", "undeclared"),
+                roles=getattr(view, "dure_roles", frozenset()),
+                is_api=False,
+            )
+        )
+    return routes
+
+
+def api_routes() -> list[Route]:
+    routes = []
+    for prefix, router in api._routers:
+        for template, path_view in router.path_operations.items():
+            for operation in path_view.operations:
+                full = f"/api/v1{prefix}/{template.lstrip('/')}".replace("//", "/")
+                routes.append(
+                    Route(
+                        name=f"{operation.methods[0]} {full}",
+                        methods=tuple(operation.methods),
+                        path=_fill(full),
+                        parameters=frozenset(
+                            part.split(":")[-1].rstrip("}")
+                            for part in full.split("{")[1:]
+                            for part in [part.split("}")[0]]
+                        ),
+                        audience=getattr(operation.view_func, "dure_audience", "undeclared"),
+                        roles=getattr(operation.view_func, "dure_roles", frozenset()),
+                        is_api=True,
+                    )
+                )
+    return routes
+
+
+ROUTES = [*page_routes(), *api_routes()]
+
+
+def _person(world: World, role: str, kind: str, roles: list[str]) -> None:
+    organisation = identity.add_organisation(
+        actor=SYSTEM, slug=f"org-{role.replace('_', '-')}", kind=kind, name_ko=role
+    )
+    person = identity.add_person(actor=SYSTEM, email=f"{role}@example.kr", name=role)
+    identity.add_membership(actor=SYSTEM, person_id=person.id, organisation_id=organisation.id, roles=roles)
+    client = Client(raise_request_exception=True)
+    client.force_login(
+        Person.objects.get(pk=person.id), "allauth.account.auth_backends.AuthenticationBackend"
+    )
+    world.clients[role] = client
+
+
+@pytest.fixture
+def world(db: None) -> World:
+    made = World()
+    made.clients["anonymous"] = Client()
+    for role, (kind, roles) in PEOPLE.items():
+        _person(made, role, kind, roles)
+    other = identity.add_organisation(actor=SYSTEM, slug="somebody-else", kind="startup", name_ko="다른 곳")
+    programmes.add_programme(
+        actor=SYSTEM, slug="programme", name_ko="사업", krw_micro_won=10**12, agency_slug="org-officer"
+    )
+    award = programmes.grant_award(
+        actor=SYSTEM, programme_slug="programme", organisation_slug="somebody-else", micro_won=10**9
+    ).award
+    person = identity.add_person(actor=SYSTEM, email="else@example.kr", name="else")
+    identity.add_membership(
+        actor=SYSTEM, person_id=person.id, organisation_id=other.id, roles=["administrator"]
+    )
+    owner = identity_selectors.actor_for(person_id=person.id)
+    key = access.issue_key(actor=owner, award_id=award.id, name="secret")
+    made.others = {"award_id": award.id, "key_id": _key_id(key)}
+    return made
+
+
+def _key_id(issued: Any) -> UUID:
+    view = issued[0] if isinstance(issued, tuple) else issued.key
+    return view.id
+
+
+def _call(client: Client, route: Route, method: str, values: dict[str, Any]) -> Any:
+    path = route.path(values)
+    if method == "GET":
+        return client.get(path)
+    return (
+        client.generic(method, path, "{}", content_type="application/json")
+        if route.is_api
+        else client.post(path)
+    )
+
+
+#: What stands in for parameters that name no one's row.
+NEUTRAL = {
+    "part": "balance",
+    "name": "no-such-model",
+    "slug": "no-such-thing",
+    "book_id": UUID(int=7),
+    "transfer_id": UUID(int=7),
+    "request_id": UUID(int=7),
+    "token_id": UUID(int=7),
+    "account_id": 7,
+}
+
+
+def test_every_route_declares_its_audience() -> None:
+    undeclared = [route.name for route in ROUTES if route.audience == "undeclared"]
+    assert undeclared == []
+
+
+def test_every_parameter_is_known_to_this_test() -> None:
+    unknown = {name for route in ROUTES for name in route.parameters} - OWNED - set(NEUTRAL)
+    assert unknown == set(), "say in OWNED or NEUTRAL what these stand for"
+
+
+@pytest.mark.parametrize("role", ["anonymous", *PEOPLE])
+def test_roles_across_routes(world: World, role: str) -> None:
+    client, failures = world.clients[role], []
+    for route in ROUTES:
+        if "logout" in route.name:
+            continue
+        for method in route.methods:
+            values = {**NEUTRAL, **world.others}
+            response = _call(client, route, method, {name: values[name] for name in route.parameters})
+            complaint = _complaint(route, role, response)
+            if complaint:
+                failures.append(f"{method} {route.name}: {complaint}")
+    assert failures == []
+
+
+def _complaint(route: Route, role: str, response: Any) -> str:
+    status = response.status_code
+    if status >= 500:
+        return f"server error {status}"
+    if route.audience == "public":
+        return f"public, but {status}" if status in {401, 403} else ""
+    if role == "anonymous":
+        to_sign_in = status == 302 and "/account/login/" in response.headers.get("Location", "")
+        return "" if status in {401, 405} or to_sign_in else f"open to anybody ({status})"
+    if route.roles and not route.roles & set(PEOPLE[role][1]):
+        return "" if status in {403, 405} else f"open to {role} ({status})"
+    if route.owned and role not in PLATFORM:
+        return "" if status in {403, 404, 405, 422} else f"others' rows answer {status}"
+    return ""
+
+
+def test_others_rows_are_not_there(world: World) -> None:
+    """Reading somebody else's award or key is 404 and not 403: that it exists is nobody's business."""
+    for role in ("administrator", "developer", "viewer", "researcher", "public_body", "provider_manager"):
+        for route in ROUTES:
+            if not route.owned or "GET" not in route.methods or route.roles:
+                continue
+            values = {**NEUTRAL, **world.others}
+            response = _call(world.clients[role], route, "GET", {n: values[n] for n in route.parameters})
+            assert response.status_code in {404, 405}, f"{role}: {route.name} answers {response.status_code}"
