@@ -1,0 +1,45 @@
+# Each target installs what it needs; nothing has to be set up by hand.
+#   make run ARGS="--portal-port 0"     make test ARGS="tests/control/ledger -x"
+
+PYTHON3 := $(firstword $(foreach name,python3 python3.13 python3.12 python3.14,$(shell command -v $(name))))
+BOOTSTRAP := $(or $(PYTHON3),$(error Python 3 was not found)) scripts/bootstrap.py
+ARGS ?=
+
+.PHONY: help run test check fix setup clean distclean
+
+help:
+	@echo "make run        start everything on this machine: database, model, gateway, portal, worker"
+	@echo "make test       all tests"
+	@echo "make check      style, types and the import contract; under a minute"
+	@echo "make fix        let ruff put right what it can"
+	@echo "make setup      only install, for running and developing"
+	@echo "make clean      remove caches and built files"
+	@echo "make distclean  and the installed packages; data in .dure stays"
+
+# The command follows as the recipe's own process, so that Ctrl-C and signals reach it directly.
+run:
+	@$(BOOTSTRAP)
+	@.venv/bin/dure up $(ARGS)
+
+test:
+	@$(BOOTSTRAP) --dev --browser
+	@.venv/bin/pytest $(ARGS)
+
+check:
+	@$(BOOTSTRAP) --dev
+	@.venv/bin/python scripts/check.py
+
+fix:
+	@$(BOOTSTRAP) --dev
+	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format --quiet .
+
+setup:
+	@$(BOOTSTRAP) --dev
+
+clean:
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
+	find src tests tools scripts -name __pycache__ -prune -exec rm -rf {} +
+	find src -name '*.mo' -delete
+
+distclean: clean
+	rm -rf .venv .uv node_modules
