@@ -1,8 +1,8 @@
-"""Make this checkout ready to run: a virtual environment, front-end packages, what browsers fetch, translations.
+"""Make this checkout ready to run: Python packages, front-end packages, what browsers fetch, translations.
 
-Run by `make` with whatever `python3` the machine has, which may be older than the Python that Dure needs; so it
-is written in an old dialect and uses the standard library alone. Every step leaves a stamp that says for which
-inputs it was done, and is skipped while they are the same: a second run takes a few hundredths of a second.
+Run by `make` with whatever `python3` the machine has, which may be older than the Python that Dure needs;
+so it is written in an old dialect and uses the standard library alone. Every step leaves a stamp that says
+for which inputs it was done, and is skipped while they are the same: a second run takes a tenth of a second.
 
     python3 scripts/bootstrap.py            what running needs
     python3 scripts/bootstrap.py --dev      and what the tests and checks need
@@ -51,7 +51,7 @@ def say(line):
 def step(title):
     begun = time.monotonic()
     yield
-    say("  %-44s %5.1f s" % (title, time.monotonic() - begun))
+    say(f"  {title:<44} {time.monotonic() - begun:5.1f} s")
 
 
 def run(command, why, **arguments):
@@ -74,7 +74,7 @@ def run(command, why, **arguments):
     )
     if done.returncode != 0:
         tail = "\n".join("    " + line for line in done.stdout.strip().splitlines()[-15:])
-        raise CannotSetUpError("%s failed (exit %d):\n%s" % (why, done.returncode, tail))
+        raise CannotSetUpError(f"{why} failed (exit {done.returncode}):\n{tail}")
     return done.stdout
 
 
@@ -95,7 +95,7 @@ def digest_of_states(paths):
     lines = []
     for path in sorted(paths):
         state = path.stat()
-        lines.append("%s %d %d" % (path, state.st_size, state.st_mtime_ns))
+        lines.append(f"{path} {state.st_size} {state.st_mtime_ns}")
     return digest_of(*lines)
 
 
@@ -171,10 +171,10 @@ def find_python():
     for version in VERSIONS:
         if version in usable:
             return usable[version]
+    here = f"{sys.executable} {sys.version_info[0]}.{sys.version_info[1]}"
     raise CannotSetUpError(
-        "Dure needs Python 3.12, 3.13 or 3.14, and none was found (this is %s %d.%d).\n"
-        "    Install one, for example with `pyenv install 3.13` or your system's package python3.13, and try again."
-        % (sys.executable, sys.version_info[0], sys.version_info[1])
+        f"Dure needs Python 3.12, 3.13 or 3.14, and none was found (this is {here}).\n"
+        "    Install one and try again: `pyenv install 3.13`, or your system's package python3.13."
     )
 
 
@@ -284,7 +284,8 @@ def npm_command():
             )
             run([UV, "pip", "install", "--quiet", "--python", folder, NODE_REQUIREMENT], "Installing Node.js")
         mark_done(folder / "stamp", NODE_REQUIREMENT)
-    return [folder / "bin" / "npm"], {"PATH": "{}:{}".format(folder / "bin", os.environ.get("PATH", os.defpath))}
+    path = f"{folder / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    return [folder / "bin" / "npm"], {"PATH": path}
 
 
 def install_front_end():

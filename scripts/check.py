@@ -1,4 +1,7 @@
-"""Everything that is checked without running Dure, side by side; what failed is shown, what passed is a line."""
+"""Everything that is checked without running Dure, side by side.
+
+What failed is shown in full; what passed is one line.
+"""
 
 import os
 import subprocess
