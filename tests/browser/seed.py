@@ -92,7 +92,7 @@ def main() -> None:
     identity.add_membership(
         actor=system,
         person_id=people["startup"].id,
-        organisation_id=organisations["garam-university"].id,
+        organisation_id=organisations["haneul-city"].id,
         roles=["developer"],
     )
     catalogue.apply(actor=system, document=CATALOGUE)
@@ -173,7 +173,7 @@ def use(award: UUID, key: UUID, provider: UUID, *, days: int, calls: int, status
         prompt, answer = chance.randint(200, 6_000), 0 if failed else chance.randint(100, 900) * 1_000
         records.append(
             UsageRecord(
-                request_id=uuid7(),
+                request_id=_id_of(at, number),
                 sequence=number + 1,
                 award=award,
                 key=key,
@@ -202,6 +202,12 @@ def use(award: UUID, key: UUID, provider: UUID, *, days: int, calls: int, status
         posted = msgspec.json.encode(records).decode()
         cursor.execute(gateway_api.POST_USAGE, [process, 0, calls, posted])
     return process
+
+
+def _id_of(at: int, number: int) -> UUID:
+    """A UUIDv7 of that moment, so that lists by id are lists by time."""
+    random_bits = random.Random(f"{at}{number}").getrandbits(62)
+    return UUID(int=(at // 1_000 << 80) | (7 << 76) | (number << 64) | (0b10 << 62) | random_bits)
 
 
 if __name__ == "__main__":

@@ -44,11 +44,11 @@ def _words(text: str, pattern: re.Pattern[str]) -> set[str]:
 
 
 def names_in_use(control: Path = CONTROL) -> frozenset[str]:
-    """Every class and id that a template, a template tag or a script of ours writes."""
+    """Every class and id that a template, the portal's Python or a script of ours writes."""
     names: set[str] = set()
     for path in sorted(control.rglob("*.html")):
         names |= _words(path.read_text(), _ATTRIBUTE)
-    scripts = [*control.rglob("templatetags/*.py"), *SOURCES.glob("*.js")]
+    scripts = [*(control / "portal").rglob("*.py"), *SOURCES.glob("*.js")]
     for path in sorted(scripts):
         names |= _words(path.read_text(), _LITERAL)
     return frozenset(names)

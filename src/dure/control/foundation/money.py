@@ -48,7 +48,7 @@ def format_won_short(micro_won: int, language: str = "ko") -> str:
             ten_thousands, rest = divmod(won, _KOREAN_UNITS[1][0])
             tail = f" {rest:,}" if rest and ten_thousands < 100 else ""
             return f"{sign}{ten_thousands:,}만{tail}원"
-        return format_won(micro_won, language, decimals=0 if won >= 100 else 2)
+        return format_won(micro_won, language, decimals=0 if won >= 100 or not micro_won else 2)
     for size, letter in _ENGLISH_UNITS:
         if won >= size:
             tenths = won * 10 // size
@@ -58,4 +58,4 @@ def format_won_short(micro_won: int, language: str = "ko") -> str:
                 else f"{tenths // 10:,}.{tenths % 10}"
             )
             return f"{sign}₩{shown}{letter}"
-    return format_won(micro_won, language, decimals=0 if won >= 100 else 2)
+    return format_won(micro_won, language, decimals=0 if won >= 100 or not micro_won else 2)

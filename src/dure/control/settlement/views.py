@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import get_language, gettext, ngettext
 
 from dure.contracts.money import MICRO_WON_PER_WON
 from dure.control.foundation import clock
@@ -83,7 +83,7 @@ def _finding(by_day: list[selectors.SpendLine]) -> str:
     return gettext("The best day was %(month)s/%(day)s, with %(sum)s") % {
         "month": day.month,
         "day": day.day,
-        "sum": format_won(best.cost_micro_won, gettext("en"), decimals=0 if best.cost_micro_won > 100 * MICRO_WON_PER_WON else 2),
+        "sum": format_won(best.cost_micro_won, get_language() or "ko", decimals=0 if best.cost_micro_won > 100 * MICRO_WON_PER_WON else 2),
     }
 
 

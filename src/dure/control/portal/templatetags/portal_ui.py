@@ -259,7 +259,10 @@ def shortened(text: Any, length: int = 8) -> str:
 
 @register.filter
 def percent_of(part: int, whole: int) -> str:
-    return f"{part * 100 / whole:.1f}%" if whole else "–"
+    if not whole:
+        return "–"
+    share = part * 100 / whole
+    return "< 0.1%" if 0 < share < 0.1 else f"{share:.1f}%"
 
 
 @register.filter
