@@ -199,6 +199,8 @@ NEUTRAL = {
     "request_id": UUID(int=7),
     "token_id": UUID(int=7),
     "account_id": 7,
+    "deployment": "no-such-thing",
+    "sequence": 1,
 }
 
 

@@ -12,50 +12,33 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
-from ninja.security import HttpBearer
 from ninja.utils import check_csrf
 
 from dure import __version__
 from dure.control.foundation.errors import DureError
-from dure.control.identity import selectors as identity
+from dure.control.foundation.rest import check_audience
 
 #: Rooms with a router, in the order their operations are documented.
 ROOMS = ("identity", "catalogue", "programmes", "access", "settlement", "ledger")
 
 
-class Caller(HttpBearer):
-    """Resolves who calls. Anonymous callers pass: each operation declares its own audience."""
+def caller(request: HttpRequest) -> bool:
+    """Every caller passes here, for each operation declares its own audience; a session needs its CSRF token.
 
-    def __call__(self, request: HttpRequest) -> object:
-        if request.headers.get("Authorization"):
-            return super().__call__(request) or _refuse(request)
-        if request.method not in {"GET", "HEAD"} and request.user.is_authenticated and check_csrf(request):
-            raise DureError(
-                "csrf_failed", gettext("The form's protection token is missing or old."), status=403
-            )
-        return True
-
-    def authenticate(self, request: HttpRequest, token: str) -> object:
-        actor = identity.actor_for_token(token)
-        if actor is not None:
-            request.actor = actor  # type: ignore[attr-defined]
-        return actor
-
-
-def _refuse(request: HttpRequest) -> object:
-    raise DureError(
-        "invalid_token",
-        gettext("This token is unknown, expired or revoked."),
-        status=401,
-        remedy=gettext("Issue a new one on your account page."),
-    )
+    Who calls was found by `identity.middleware`: a token's person, else the session's.
+    """
+    if "Authorization" in request.headers:
+        check_audience(request.actor, ("signed_in",), token_given=True)  # type: ignore[attr-defined]
+    elif request.method not in {"GET", "HEAD"} and request.user.is_authenticated and check_csrf(request):
+        raise DureError("csrf_failed", gettext("The form's protection token is missing or old."), status=403)
+    return True
 
 
 api = NinjaAPI(
     title="Dure",
     version=__version__,
     description="From a decision at the table to a token on the wire, one ledger.",
-    auth=Caller(),
+    auth=caller,
     urls_namespace="api",
 )
 

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from ninja import Schema
+from ninja.decorators import decorate_view
 
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import DureError, Forbidden
@@ -39,25 +40,50 @@ def actor_of(request: HttpRequest) -> Actor:
 
 
 def audience(*who: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Declare and enforce who may call an operation: "public", "signed_in", or roles."""
+    """Declare and enforce who may call an operation: "public", "signed_in", or roles.
 
-    def decorate(operation: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(operation)
-        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-            actor = actor_of(request)
-            if who != ("public",) and actor.kind == "anonymous":
-                raise DureError(
-                    "sign_in_required",
-                    _("This needs a signed-in person."),
-                    status=401,
-                    remedy=_("Send “Authorization: Bearer” with a personal access token."),
-                )
-            if who[0] not in {"public", "signed_in"} and not actor.has(*who):
-                raise Forbidden
-            return operation(request, *args, **kwargs)
+    The check comes before the input is read: who may not call learns nothing about what it takes.
+    """
 
-        guarded.dure_audience = who[0] if who[0] in {"public", "signed_in"} else "roles"  # type: ignore[attr-defined]
-        guarded.dure_roles = frozenset(who) - {"public", "signed_in"}  # type: ignore[attr-defined]
+    def guard(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        operation = run.__self__  # type: ignore[attr-defined]
+
+        @wraps(run)
+        def guarded(request: HttpRequest, **values: Any) -> HttpResponse:
+            try:
+                check_audience(actor_of(request), who, token_given="Authorization" in request.headers)
+            except DureError as error:
+                return operation.api.on_exception(request, error)  # type: ignore[no-any-return]
+            return run(request, **values)
+
         return guarded
 
+    def decorate(operation: Callable[..., Any]) -> Callable[..., Any]:
+        named = who[0] in {"public", "signed_in"}
+        operation.dure_audience = who[0] if named else "roles"  # type: ignore[attr-defined]
+        operation.dure_roles = frozenset() if named else frozenset(who)  # type: ignore[attr-defined]
+        return decorate_view(guard)(operation)
+
     return decorate
+
+
+def check_audience(actor: Actor, who: tuple[str, ...], *, token_given: bool) -> None:
+    """Raise unless the actor belongs to the audience."""
+    if who == ("public",):
+        return
+    if actor.kind == "anonymous":
+        if token_given:
+            raise DureError(
+                "invalid_token",
+                _("This token is unknown, expired or revoked."),
+                status=401,
+                remedy=_("Issue a new one on your account page."),
+            )
+        raise DureError(
+            "sign_in_required",
+            _("This needs a signed-in person."),
+            status=401,
+            remedy=_("Send “Authorization: Bearer” with a personal access token."),
+        )
+    if who != ("signed_in",) and not actor.has(*who):
+        raise Forbidden

@@ -23,6 +23,11 @@ class ActorMiddleware:
 
 
 def _actor(request: HttpRequest) -> Actor:
+    # A request that shows a token speaks as the token's person or as nobody, never as the session's.
+    if authorization := request.headers.get("Authorization"):
+        scheme, _, secret = authorization.partition(" ")
+        found = selectors.actor_for_token(secret.strip()) if scheme.lower() == "bearer" else None
+        return found or Actor.anonymous()
     if not request.user.is_authenticated:
         return Actor.anonymous()
     chosen = request.session.get(SESSION_KEY)
