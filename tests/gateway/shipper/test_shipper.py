@@ -41,7 +41,7 @@ def ship_to_the_end(config: ShipperConfig) -> Shipper:
 
 async def until(condition, seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in another process
             await asyncio.sleep(0.01)
 
 
@@ -131,7 +131,7 @@ def test_a_paused_process_keeps_its_folder(root: Path, ledger: Ledger, config: S
     assert_settled(process, award, 10**9, 4)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_lost_answers_post_nothing_twice(
     root: Path, ledger: Ledger, config: ShipperConfig, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,7 +148,7 @@ def test_lost_answers_post_nothing_twice(
         return rows
 
     monkeypatch.setattr(connections_io, "call", unreliable)
-    monkeypatch.setattr(connections_io, "LAST_BACKOFF_SECONDS", 0.05)
+    monkeypatch.setattr(connections_io.Backoff, "next_seconds", lambda self: 0.002)
     award = ledger.grant(10**9)
     processes = [Process(root, ledger) for _ in range(3)]
     for process in processes:
