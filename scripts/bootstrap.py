@@ -39,6 +39,9 @@ _PROBE = (
 )
 
 
+one_at_a_time = threading.Lock()
+
+
 class CannotSetUpError(Exception):
     """Something is missing; the message says what, and what to do."""
 
@@ -183,8 +186,12 @@ def find_python():
 
 def install_uv():
     """uv from PyPI, by the first Python whose pip works, into a folder of the checkout."""
-    if UV.exists() and is_done(TOOLS / "stamp", UV_REQUIREMENT):
-        return
+    with one_at_a_time:
+        if not (UV.exists() and is_done(TOOLS / "stamp", UV_REQUIREMENT)):
+            _install_uv()
+
+
+def _install_uv():
     with step("uv, which installs the Python packages"):
         shutil.rmtree(str(TOOLS), ignore_errors=True)
         pythons = [sys.executable, *python_candidates()]
@@ -208,18 +215,16 @@ def _install_uv_with(python):
     except OSError:
         return False
     # --target touches no environment, so a Python that its system manages agrees to it.
+    options = [
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--no-compile",
+        "--only-binary",
+        ":all:",
+    ]
     run(
-        [
-            python,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--target",
-            TOOLS,
-            UV_REQUIREMENT,
-        ],
+        [python, "-m", "pip", "install", *options, "--target", TOOLS, UV_REQUIREMENT],
         "Installing uv from PyPI",
     )
     return UV.exists()
@@ -247,6 +252,7 @@ def apt_install(*packages):
 
 
 def install_packages(dev):
+    install_uv()
     stamp = VENV / "stamp"
     digest = digest_of(ROOT / "pyproject.toml", ROOT / "uv.lock", Path(__file__))
     for done in ("dev", "run") if not dev else ("dev",):
@@ -276,6 +282,7 @@ def npm_command():
         if found and int(found.group(1)) >= OLDEST_NODE:
             return [npm], {}
     folder = TOOLS / "node"
+    install_uv()
     if not is_done(folder / "stamp", NODE_REQUIREMENT):
         with step("Node.js, which installs the front-end packages"):
             run(
@@ -329,6 +336,11 @@ def compile_messages():
     mark_done(stamp, digest)
 
 
+def install_python_side(dev):
+    install_packages(dev)
+    compile_messages()
+
+
 def find_chromium():
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -368,9 +380,10 @@ def main():
     parser.add_argument("--browser", action="store_true", help="with a Chromium for the browser tests")
     arguments = parser.parse_args()
     try:
-        install_uv()
-        together(lambda: install_packages(arguments.dev), install_front_end)
-        together(build_assets, compile_messages, *([install_chromium] if arguments.browser else []))
+        together(lambda: install_python_side(arguments.dev), install_front_end)
+        build_assets()
+        if arguments.browser:
+            install_chromium()
     except CannotSetUpError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
