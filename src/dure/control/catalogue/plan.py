@@ -113,7 +113,7 @@ def plan(
     for spec in document.models:
         made = ModelPlan(spec, current.get(spec.name))
         _judge_providers(made, providers)
-        if made.current is not None or spec.state != "retired":
+        if not made.problems and (made.current is not None or spec.state != "retired"):
             _plan_model(made)
             _plan_prices(made, now)
             _plan_deployments(made)

@@ -334,12 +334,16 @@ class Fields:
             return None
         value = Decimal(digits.replace("_", ""))
         if value < 0:
-            self.note(name, _("%(value)s is less than zero.") % {"value": digits})
+            self.note(
+                name, _("%(value)s is less than zero.") % {"value": digits}, _("Write 0 if it is free.")
+            )
         elif value > most:
             self.note(name, _("%(value)s is more than %(most)s.") % {"value": digits, "most": f"{most:,}"})
         elif -int(value.normalize().as_tuple().exponent) > places:
             self.note(
-                name, _("%(value)s has more than %(places)s decimals.") % {"value": digits, "places": places}
+                name,
+                _("%(value)s has more than %(places)s decimals.") % {"value": digits, "places": places},
+                _("A price is at finest a millionth of a won."),
             )
         else:
             return value
