@@ -13,7 +13,7 @@ _ENGLISH_UNITS = ((1_000_000_000, "B"), (1_000_000, "M"), (1_000, "K"))
 def parse_krw(text: str) -> int:
     """Whole won, `1000000` or `1,000,000`, as micro-won; ValueError says what is wrong."""
     stripped = text.strip()
-    if not _KRW.match(stripped):
+    if not _KRW.fullmatch(stripped):
         raise ValueError(f"{text!r} is not a sum in whole won, like 1000000 or 1,000,000")
     krw = int(stripped.replace(",", ""))
     if krw > MAX_KRW:
