@@ -202,7 +202,9 @@ def print_rows(
         if empty:
             click.echo(empty, err=True)
         return
-    numeric = [all(isinstance(row[i], int | float) or row[i] is None for row in cells) for i in range(len(columns))]
+    numeric = [
+        all(isinstance(row[i], int | float) or row[i] is None for row in cells) for i in range(len(columns))
+    ]
     texts = [[_cell(value) for value in row] for row in cells]
     headings = [column.replace("_", " ").upper() for column in columns]
     widths = [max(map(display_width, column)) for column in zip(headings, *texts, strict=True)]

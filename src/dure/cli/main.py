@@ -43,7 +43,9 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
 
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.command(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @_context.data_option
 def dure() -> None:
     """Dure (두레) runs a nation's AI ecosystem: from a decision at the table to a token on the wire, one ledger.

@@ -9,3 +9,6 @@ class LocalError(Exception):
         self.code = code
         self.message = message
         self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".rstrip()

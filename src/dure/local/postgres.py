@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 from dure.local.errors import LocalError
 from dure.local.postgres_programs import Account, account_for, programs
-from dure.local.processes import die_with_parent
+from dure.local.processes import die_with_parent, send
 
 MAJOR_VERSION = "18"
 OWNER = "dure"
@@ -52,6 +52,7 @@ SETTINGS: dict[str, str] = {
 #: For servers that live as long as a test run.
 FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
+
 class Postgres:
     """The server of one data folder. The caller holds whatever lock keeps others off that folder."""
 
@@ -62,11 +63,13 @@ class Postgres:
         log: Path | None = None,
         settings: Mapping[str, str] | None = None,
         say: Say = lambda _: None,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self.data = data.absolute()
         self._log = log
         self._settings = {**SETTINGS, **(settings or {})}
         self._say = say
+        self._pause = pause
         self._process: subprocess.Popen[bytes] | None = None
         self._account: Account | None = None
         self._bin: Path | None = None
@@ -77,6 +80,10 @@ class Postgres:
 
     def url(self, *, user: str = OWNER, database: str = DATABASE) -> str:
         return f"postgresql://{user}@/{database}?host={quote(str(self.socket_folder()), safe='')}"
+
+    def has_ended(self) -> int | None:
+        """The exit status, once the server is gone without having been stopped."""
+        return self._process.poll() if self._process is not None else None
 
     @property
     def owner_url(self) -> str:
@@ -146,7 +153,9 @@ class Postgres:
     def _discard_half_made(self) -> None:
         half_made = self._unfinished
         if half_made.exists():
-            self._say(f"Found a database folder whose making was interrupted ({half_made.name}); starting it afresh.")
+            self._say(
+                f"Found a database folder whose making was interrupted ({half_made.name}); starting it afresh."
+            )
             shutil.rmtree(half_made)
 
     @property
@@ -207,7 +216,7 @@ class Postgres:
         if pid is None:
             return
         self._say(f"Waiting for the database's former server (process {pid}) to finish.")
-        _signal(pid, signal.SIGINT)
+        send(pid, signal.SIGINT)
         deadline = time.monotonic() + STOP_SECONDS
         while self._running_pid() is not None:
             if time.monotonic() > deadline:
@@ -216,7 +225,7 @@ class Postgres:
                     f"Another PostgreSQL (process {pid}) is using {self.data} and does not stop.",
                     remedy=f"Stop it with: kill -QUIT {pid}",
                 )
-            time.sleep(0.02)
+            self._pause(0.02)
 
     def _running_pid(self) -> int | None:
         """The server that has this folder, if it lives. Forgets a note whose number another process now has."""
@@ -247,12 +256,12 @@ class Postgres:
                 if time.monotonic() > deadline:
                     self.stop()
                     raise self._not_started("it was not ready in time", offset)
-                time.sleep(0.01)
+                self._pause(0.01)
             output = self._log_since(offset)
             # Processes of a killed server hold its memory for a moment longer.
             if "shared memory block" not in output or time.monotonic() > deadline:
                 raise self._not_started(_last_line(output) or f"exit {self._process.returncode}", offset)
-            time.sleep(0.1)
+            self._pause(0.1)
 
     def _is_ready(self, pid: int) -> bool:
         """What pg_ctl reads: the process id is the first line of the note, the state the eighth."""
@@ -311,13 +320,6 @@ class Postgres:
 
 def _environment() -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
-
-
-def _signal(pid: int, number: int) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def _last_line(text: str) -> str:

@@ -1,0 +1,152 @@
+"""What a person sees while everything starts, and how to use it once it has."""
+
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+from dure import __version__
+from dure.local.model import NAME as MODEL
+
+COLUMN = 10
+
+
+@dataclass
+class Phase:
+    name: str
+    began: float
+    ended: float = 0.0
+    detail: str = ""
+
+
+@dataclass
+class Progress:
+    """Aligned lines, and on a terminal a line that says what is still awaited."""
+
+    out: TextIO = field(default_factory=lambda: sys.stdout)
+    began_at: float = field(default_factory=time.monotonic)
+    phases: dict[str, Phase] = field(default_factory=dict)
+    _shown: str = ""
+
+    def hello(self, data: Any) -> None:
+        self._line(f"Dure {__version__}  ·  data in {data}\n")
+
+    def say(self, sentence: str) -> None:
+        self._line(f"  {sentence}")
+
+    def began(self, name: str) -> None:
+        self.phases[name] = Phase(name, time.monotonic() - self.began_at)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[Phase]:
+        self.began(name)
+        phase = self.phases[name]
+        self.waiting([name])
+        yield phase
+        self._phase_done(phase)
+
+    def part_ready(self, name: str, *, pid: int | None, again: bool) -> None:
+        if again:
+            self.say(f"{name} is back (process {pid}).")
+        elif name in self.phases:
+            self._phase_done(self.phases[name])
+
+    def waiting(self, names: list[str]) -> None:
+        if not self.out.isatty():
+            return
+        text = f"  … {', '.join(dict.fromkeys(names))}  {time.monotonic() - self.began_at:.0f} s"
+        if text != self._shown:
+            self._shown = text
+            self.out.write(f"\r\x1b[2K{text[: shutil.get_terminal_size().columns - 1]}")
+            self.out.flush()
+
+    def ready(self, summary: dict[str, Any], *, timings: bool) -> None:
+        took = time.monotonic() - self.began_at
+        if timings:
+            self._line("\n".join(["", *self._timings()]))
+        self._line(
+            f"\nReady after {took:.1f} s.\n\n{instructions(summary)}\n\nCtrl-C stops everything; the data stays."
+        )
+
+    def stopping(self) -> None:
+        self._line("\nStopping …")
+
+    def stopped(self) -> None:
+        self._line("Stopped.")
+
+    def _phase_done(self, phase: Phase) -> None:
+        phase.ended = time.monotonic() - self.began_at
+        took = f"{phase.ended - phase.began:.1f} s"
+        self._line(
+            f"  {phase.name:<{COLUMN}}{'ready':<7}{took:>6}{'  ' + phase.detail if phase.detail else ''}"
+        )
+
+    def _timings(self) -> list[str]:
+        rows = sorted(self.phases.values(), key=lambda phase: phase.began)
+        return [
+            f"  {'phase':<{COLUMN}}{'from':>8}{'to':>8}{'took':>8}  (seconds)",
+            *(
+                f"  {one.name:<{COLUMN}}{one.began:>8.2f}{one.ended:>8.2f}{one.ended - one.began:>8.2f}"
+                for one in rows
+            ),
+        ]
+
+    def _line(self, text: str) -> None:
+        if self._shown:
+            self.out.write("\r\x1b[2K")
+            self._shown = ""
+        try:
+            self.out.write(f"{text}\n")
+            self.out.flush()
+        except BrokenPipeError:
+            pass  # nobody reads any more; the parts go on
+
+
+def instructions(summary: dict[str, Any]) -> str:
+    """Addresses, sign-ins and two snippets that work when pasted."""
+    portal, gateway, key = summary["portal_url"], summary["gateway_url"], summary["demo_api_key"]
+    blocks = [f"Portal    {portal}"]
+    users = summary["demo_users"]
+    if users:
+        blocks[0] += "\n\n" + _sign_ins(users)
+    blocks.append(f"Gateway   {gateway}/v1")
+    if key:
+        blocks[-1] += f"\nAPI key   {key}"
+        blocks.append(_curl(gateway, key))
+        blocks.append(_python(gateway, key))
+    else:
+        blocks.append(
+            "There is no demonstration here. `dure --help` shows how to add organisations, awards and keys."
+        )
+    return "\n\n".join(blocks)
+
+
+def _sign_ins(users: list[dict[str, Any]]) -> str:
+    headings = ("role", "e-mail", "password")
+    rows = [(str(user.get("role", "")), str(user["email"]), str(user["password"])) for user in users]
+    widths = [max(len(row[column]) for row in [headings, *rows]) for column in range(3)]
+    lines = [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [headings, *rows]
+    ]
+    return "\n".join(["Sign in as (demonstration only)", *lines])
+
+
+def _curl(gateway: str, key: str) -> str:
+    return f"""\
+curl {gateway}/v1/chat/completions \\
+  -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \\
+  -d '{{"model": "{MODEL}", "messages": [{{"role": "user", "content": "Hello!"}}], "max_tokens": 60}}'"""
+
+
+def _python(gateway: str, key: str) -> str:
+    return f"""\
+from openai import OpenAI
+client = OpenAI(base_url="{gateway}/v1", api_key="{key}")
+answer = client.chat.completions.create(
+    model="{MODEL}", max_tokens=60, messages=[{{"role": "user", "content": "Hello!"}}]
+)
+print(answer.choices[0].message.content)"""
