@@ -4,7 +4,7 @@ import re
 
 from dure.contracts.money import MICRO_WON_PER_WON
 
-_KRW = re.compile(r"^\d{1,3}(,\d{3})+$|^\d+$")
+_KRW = re.compile(r"[0-9]{1,3}(,[0-9]{3})+|[0-9]+")
 MAX_KRW = 9_000_000_000_000  # nine trillion won: the largest sum whose micro-won fit a bigint
 _KOREAN_UNITS = ((1_0000_0000, "억"), (1_0000, "만"))
 _ENGLISH_UNITS = ((1_000_000_000, "B"), (1_000_000, "M"), (1_000, "K"))
