@@ -4,12 +4,18 @@ import re
 from itertools import chain
 from pathlib import Path
 
+import click
 import pytest
+
+from dure.cli.main import dure
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCE = REPOSITORY / "src" / "dure"
 DOCUMENTS = sorted(chain(REPOSITORY.glob("*.md"), (REPOSITORY / "docs").rglob("*.md")))
+DEPLOYMENT = REPOSITORY / "docs" / "deployment.md"
 READMES = (REPOSITORY / "README.md", REPOSITORY / "README.ko.md")
+#: Read by the settings, but only while testing.
+NOT_FOR_DEPLOYMENTS = {"DURE_TEST_DATABASE"}
 
 _CODE_BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
@@ -81,6 +87,38 @@ def test_readmes_have_the_same_sections_and_name_the_two_commands() -> None:
     assert len(set(sections.values())) == 1, sections
     for path in READMES:
         assert {"make run", "make test"} <= set(re.findall(r"make \w+", path.read_text()))
+
+
+def test_the_deployment_page_lists_the_environment() -> None:
+    variable = re.compile(r"\bDURE_[A-Z_]+\b")
+    listed = set(re.findall(r"^\| `(DURE_[A-Z_]+)`", prose(DEPLOYMENT), re.MULTILINE))
+    known = {name for path in SOURCE.rglob("*.py") for name in variable.findall(path.read_text())}
+    assert set(variable.findall(DEPLOYMENT.read_text())) - known == set()
+    settings = (SOURCE / "control" / "config" / "settings.py").read_text()
+    read = set(re.findall(r"(?:environ\.get\(|environ\[|_flag\()\"(DURE_[A-Z_]+)", settings))
+    options = {
+        name
+        for path in (SOURCE / "cli").glob("*.py")
+        for name in re.findall(r"envvar=\"(DURE_[A-Z_]+)\"", path.read_text())
+    }
+    assert (read | options) - listed == NOT_FOR_DEPLOYMENTS
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
+def test_commands_exist(path: Path) -> None:
+    lines = "\n".join(_CODE_BLOCK.findall(path.read_text())).splitlines() + _CODE.findall(prose(path))
+    unknown = []
+    for line in lines:
+        if not (found := re.match(r"(?:\.venv/bin/)?dure ([a-z].*)", line)):
+            continue
+        command: click.Command | None = dure
+        for word in found[1].split():
+            if not isinstance(command, click.Group) or not re.fullmatch(r"[a-z]+", word):
+                break
+            command = command.get_command(click.Context(command), word)
+        if command is None:
+            unknown.append(line)
+    assert unknown == []
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
