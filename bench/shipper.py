@@ -1,6 +1,6 @@
 """How fast one shipper brings a journal into PostgreSQL.
 
-    .venv/bin/python bench/shipper.py [--records 400000] [--awards 1000] [--folders 1] [--batch 10000] [--json]
+    .venv/bin/python bench/shipper.py [--records 400000] [--awards 1000] [--folders 1] [--batch 25000]
 
 Starts a PostgreSQL of its own, grants the awards, writes journals as a gateway process would (opened and
 closed for each call), and times one shipper process from its start to the last record posted. Decoding
@@ -32,6 +32,7 @@ from dure.gateway.protocol import journal
 from gateway.database import Ledger, Postgres, postgres
 
 COST = 10_320
+METERS = {"input": 120_000_000, "output": 480_000_000}
 MODELS = ["smollm2-135m-instruct", "hyperscale-32b", "embedding-small"]
 
 
@@ -51,8 +52,7 @@ def write_journal(root: Path, process: UUID, awards: list[UUID], records: int, s
             "deployment": deployment, "provider": provider, "price": price, "endpoint": "chat.completions",
             "streamed": True, "opened_at": now + sequence,
         }  # fmt: skip
-        opened = journal.Opened(**call, estimated_input_tokens=40, meters={"input": 120_000_000, "output": 480_000_000},
-                                hold_micro_won=90_000)  # fmt: skip
+        opened = journal.Opened(**call, estimated_input_tokens=40, meters=METERS, hold_micro_won=90_000)
         closed = UsageRecord(
             **call, sequence=sequence, status="completed", http_status=200, estimated=False, input_tokens=38,
             output_tokens=12, cached_tokens=0, cost_micro_won=COST, closed_at=now + sequence + 250_000,
@@ -101,7 +101,13 @@ def run(server: Postgres, root: Path, options: argparse.Namespace) -> dict[str, 
     decode_seconds = decode_only(root / str(processes[0]))
     used = resource.getrusage(resource.RUSAGE_SELF)
     began = time.perf_counter()
-    asyncio.run(ship(ShipperConfig(root, server.gateway_dsn, batch_records=options.batch, batch_bytes=options.batch * 1000)))
+    asyncio.run(
+        ship(
+            ShipperConfig(
+                root, server.gateway_dsn, batch_records=options.batch, batch_bytes=options.batch * 1000
+            )
+        )
+    )
     seconds = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_SELF)
     posted = len(ledger.usage())
@@ -132,7 +138,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=400_000)
     parser.add_argument("--awards", type=int, default=1000)
     parser.add_argument("--folders", type=int, default=1)
-    parser.add_argument("--batch", type=int, default=10_000)
+    parser.add_argument("--batch", type=int, default=25_000)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as root, postgres() as server:

@@ -7,23 +7,26 @@ from pathlib import Path
 
 import click
 
+from dure.cli import _context
+
 
 def _database_url(given: str | None) -> str:
-    url = given or os.environ.get("DURE_GATEWAY_DATABASE_URL") or os.environ.get("DURE_DATABASE_URL")
+    if given:
+        return given
+    if _context.named_folder() is not None or not _from_environment():
+        _context.enter_instance()
+    url = _from_environment()
     if not url:
-        raise click.UsageError(
-            "No database: give --database-url, or set DURE_GATEWAY_DATABASE_URL (the gateway's own role)"
-            " or DURE_DATABASE_URL."
+        raise _context.Refusal(
+            "no_database",
+            "The gateway was not told which database is its own.",
+            remedy="Give --database-url or set DURE_GATEWAY_DATABASE_URL, with the gateway's role.",
         )
     return url
 
 
-def _journal_folder(given: Path | None) -> Path:
-    if given is not None:
-        return given
-    if data := os.environ.get("DURE_DATA_DIR"):
-        return Path(data) / "journal"
-    raise click.UsageError("No journal: give --journal, or set DURE_JOURNAL_DIR or DURE_DATA_DIR.")
+def _from_environment() -> str | None:
+    return os.environ.get("DURE_GATEWAY_DATABASE_URL") or os.environ.get("DURE_DATABASE_URL")
 
 
 _database_url_option = click.option(
@@ -40,7 +43,7 @@ _database_url_option = click.option(
 @click.option("--port", envvar="DURE_GATEWAY_PORT", type=click.IntRange(0, 65535), default=8080,
               show_default=True, help="Port to listen on; 0 picks a free one.")  # fmt: skip
 @click.option("--workers", envvar="DURE_GATEWAY_WORKERS", type=click.IntRange(1, 256), default=1,
-              show_default=True, help="Processes that share the port; one per core is a good number.")  # fmt: skip
+              show_default=True, help="Processes that share the port; one per core is good.")  # fmt: skip
 @click.option("--journal", envvar="DURE_JOURNAL_DIR", type=click.Path(file_okay=False, path_type=Path),
               help="Folder of the journals. [default: DURE_DATA_DIR/journal]")  # fmt: skip
 @_database_url_option
@@ -54,7 +57,7 @@ _database_url_option = click.option(
 @click.option("--ready-file", type=click.Path(dir_okay=False, path_type=Path),
               help="Written as JSON (host, port, pids) when ready, removed at the end.")  # fmt: skip
 @click.option("--overlap", is_flag=True,
-              help="Start although another node still listens on the port: for restarts without a gap.")  # fmt: skip
+              help="Start beside a node that still listens on the port: restart without a gap.")  # fmt: skip
 @click.option("--drain-seconds", type=click.FloatRange(0, 3600), default=30.0, show_default=True,
               help="How long running requests may take to finish when stopping.")  # fmt: skip
 @click.pass_context
@@ -82,7 +85,7 @@ def gateway(
 
     config = NodeConfig(
         database_url=_database_url(database_url),
-        journal=_journal_folder(journal),
+        journal=journal or _context.data_folder() / "journal",
         host=host,
         port=port,
         workers=workers,
@@ -94,9 +97,11 @@ def gateway(
     try:
         sys.exit(run_node(config))
     except PortInUse as busy:
-        raise click.ClickException(f"{busy}. Choose another with --port; 0 picks a free one.") from None
+        raise _context.Refusal(
+            "port_in_use", str(busy), remedy="Choose another with --port; 0 picks a free one."
+        ) from None
     except OSError as error:
-        raise click.ClickException(f"the gateway cannot start: {error}") from None
+        raise _context.Refusal("gateway_cannot_start", f"The gateway cannot start: {error}") from None
 
 
 @gateway.command()
@@ -126,7 +131,9 @@ def recover(journal: Path, database_url: str | None, accept_damage: bool, as_jso
     journal = journal.resolve()
     folders = [journal] if segments(journal) else process_folders(journal)
     if not folders:
-        raise click.ClickException(f"{journal} holds no journal of a gateway process; nothing to settle.")
+        raise _context.Refusal(
+            "no_journal", f"{journal} holds no journal of a gateway process: there is nothing to settle."
+        )
     config = ShipperConfig(journal, _database_url(database_url))
     problem = None
     for folder in folders:

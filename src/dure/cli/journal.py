@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from dure.cli import _context
+
 _READ_BYTES = 1 << 20
 
 
@@ -30,7 +32,7 @@ def inspect(file: Path, as_json: bool, summary: bool) -> None:
 
     paths = [path for _, path in segments(file)] if file.is_dir() else [file]
     if not paths:
-        raise click.ClickException(f"{file} holds no segments (00000001.journal and so on).")
+        raise _context.Refusal("no_journal", f"{file} holds no segments (00000001.journal and so on).")
     damaged = False
     for path in paths:
         try:
@@ -40,9 +42,9 @@ def inspect(file: Path, as_json: bool, summary: bool) -> None:
                     continue
                 click.echo(json.dumps(line, ensure_ascii=False) if as_json else _as_text(line))
         except JournalError as error:
-            raise click.ClickException(f"{path}: {error}") from None
+            raise _context.Refusal("not_a_journal", f"{path}: {error}") from None
         except OSError as error:
-            raise click.ClickException(f"{path}: {error.strerror}") from None
+            raise _context.Refusal("unreadable", f"{path}: {error.strerror}") from None
     if damaged:
         sys.exit(1)
 

@@ -258,16 +258,13 @@ def test_without_a_database_the_node_waits_and_stops_when_told(server: Postgres,
     assert "Traceback" not in log_of(folder)
 
 
-@pytest.mark.parametrize("missing", ["DURE_DATABASE_URL", "DURE_DATA_DIR"])
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: str) -> None:
-    settings = {"DURE_DATABASE_URL": "postgresql://nowhere/none", "DURE_DATA_DIR": str(tmp_path)}
+def test_without_an_instance_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("DURE_DATABASE_URL", "DURE_GATEWAY_DATABASE_URL", "DURE_DATA_DIR", "DURE_JOURNAL_DIR"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in settings.items():
-        if name != missing:
-            monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
 
     result = CliRunner().invoke(gateway_command, [])
 
-    assert result.exit_code == 2
-    assert missing in result.output
+    assert result.exit_code == 1
+    assert "There is no Dure in" in result.output
+    assert "(no_instance)" in result.output
