@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
-from django.utils.translation import get_language, gettext
+from django.utils.translation import get_language, gettext, pgettext
 
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import NotFound
@@ -23,7 +23,7 @@ from dure.control.portal.templatetags.portal_ui import in_my_language
 from dure.control.programmes import selectors as programmes
 
 TRANSFERS_SHOWN = 30
-TRANSFER_KINDS = ("appropriation", "award_grant", "lease", "give_back", "usage", "award_return", "correction")
+TRANSFER_KINDS = ("appropriation", "award", "lease", "give_back", "usage", "award_return", "correction")
 _READERS = ("auditor", "officer", "operator")
 
 
@@ -161,8 +161,8 @@ def transfer(request: HttpRequest, book_id: UUID, sequence: int) -> HttpResponse
         "title": title,
         "transfer": view,
         "sides": [
-            {"heading": gettext("From"), "account": view.debit, "name": names[view.debit.id]},
-            {"heading": gettext("To"), "account": view.credit, "name": names[view.credit.id]},
+            {"heading": pgettext("transfer", "From"), "account": view.debit, "name": names[view.debit.id]},
+            {"heading": pgettext("transfer", "To"), "account": view.credit, "name": names[view.credit.id]},
         ],
         "cause": _cause(view),
         "corrects": selectors.transfer(transfer_id=view.corrects_id) if view.corrects_id else None,
@@ -174,7 +174,7 @@ def transfer(request: HttpRequest, book_id: UUID, sequence: int) -> HttpResponse
 def _cause(view: selectors.TransferView) -> str:
     causes = {
         "appropriation": gettext("A ministry put money into the programme."),
-        "award_grant": gettext("An officer granted an award."),
+        "award": gettext("An officer granted an award."),
         "lease": gettext("A gateway set a slice of the award aside, so that calls need not ask the database."),
         "give_back": gettext("A gateway gave back what it did not need."),
         "usage": gettext("Calls were charged and are owed to the model's provider."),

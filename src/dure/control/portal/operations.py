@@ -33,11 +33,11 @@ def troubles(processes: list[settlement.GatewayProcessView]) -> list[Trouble]:
     state = ledger.verification_state()
     if state is not None and not state.ok:
         found.append(Trouble(gettext("The recount found a difference: %(difference)s") % {"difference": state.difference},
-            gettext("Do not correct anything by hand. Keep the data and run `dure ledger verify`.")))
+            gettext("Do not correct anything by hand. Keep the data and run “dure ledger verify”.")))
     running = [process for process in processes if process.finished_at is None]
     alive = [process for process in running if not process.silent]
     if not alive:
-        found.append(Trouble(gettext("No gateway is running: calls are not answered."), gettext("Start one with `dure gateway`.")))
+        found.append(Trouble(gettext("No gateway is running: calls are not answered."), gettext("Start one with “dure gateway”.")))
     silent = [process for process in running if process.silent]
     if silent:
         found.append(
@@ -52,7 +52,7 @@ def troubles(processes: list[settlement.GatewayProcessView]) -> list[Trouble]:
             )
         )
     if state is not None and clock.now() - state.finished_at > _RECOUNT_LATE:
-        found.append(Trouble(gettext("The daily recount is late."), gettext("See whether the worker runs (`dure worker`).")))
+        found.append(Trouble(gettext("The daily recount is late."), gettext("See whether the worker runs (“dure worker”).")))
     unsent = outbox.unsent_older_than(_MAIL_LATE)
     if unsent:
         found.append(

@@ -83,7 +83,7 @@ _ACCOUNT_KINDS = {
 }
 _TRANSFER_KINDS = {
     "appropriation": _("appropriation"),
-    "award_grant": _("grant"),
+    "award": _("grant"),
     "lease": _("set aside at a gateway"),
     "give_back": _("given back by a gateway"),
     "usage": _("calls charged"),
