@@ -238,10 +238,24 @@ class Postgres:
             if Path(f"/proc/{pid}/cwd").samefile(self.data):
                 return pid
         except FileNotFoundError:
-            return None  # PostgreSQL itself knows what to do with the note of a dead process.
+            if not Path(f"/proc/{pid}").exists():
+                return None  # PostgreSQL itself knows what to do with the note of a dead process.
+            # Dead, but its parent has not taken notice: to PostgreSQL that looks alive, for ever.
+            if (survivor := self._inhabitant()) is not None:
+                return survivor
         except PermissionError:
             pass
         note.unlink(missing_ok=True)
+        return None
+
+    def _inhabitant(self) -> int | None:
+        """A process that works in the data folder, as every process of a server does."""
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if (entry / "cwd").samefile(self.data):
+                    return int(entry.name)
+            except OSError:
+                continue
         return None
 
     def _launch(self) -> None:

@@ -86,7 +86,8 @@ def programs(account: Account) -> Path:
 
 
 def _can_run(install: Path, account: Account) -> bool:
-    command = [install / "bin" / "postgres", "--version"]
+    """Whether initdb starts; unlike the server it needs the wheel's libraries, so it finds out more."""
+    command = [install / "bin" / "initdb", "--version"]
     try:
         done = subprocess.run(command, check=False, capture_output=True, cwd="/", **account.popen_arguments)
     except OSError:
@@ -97,6 +98,8 @@ def _can_run(install: Path, account: Account) -> bool:
 def _copy(original: Path, account: Account) -> Path:
     package = distribution(PACKAGE)
     mark = sha256((package.read_text("RECORD") or str(original)).encode()).hexdigest()[:12]
+    # The programs look for their libraries three folders up and one down, so the copy keeps the wheel's shape.
+    inside = Path(original.parent.name) / original.name
     for home in COPIES:
         copy = home / f"postgresql-{package.version}-{mark}"
         if not copy.exists():
@@ -104,8 +107,8 @@ def _copy(original: Path, account: Account) -> Path:
                 _copy_to(original, copy)
             except OSError:
                 continue
-        if _can_run(copy, account):
-            return copy
+        if _can_run(copy / inside, account):
+            return copy / inside
     raise LocalError(
         "database_programs_unreachable",
         f"The user who runs PostgreSQL cannot reach its programs in {original}, and there is no place to"
@@ -119,8 +122,12 @@ def _copy_to(original: Path, copy: Path) -> None:
     copy.parent.chmod(0o755)
     spare = Path(tempfile.mkdtemp(prefix=f".{copy.name}-", dir=copy.parent))
     try:
+        package = original.parent
+        libraries = package.with_name(f"{package.name}.libs")
         for part in ("bin", "lib", "share"):
-            shutil.copytree(original / part, spare / part, symlinks=True)
+            shutil.copytree(original / part, spare / package.name / original.name / part, symlinks=True)
+        if libraries.is_dir():
+            shutil.copytree(libraries, spare / libraries.name, symlinks=True)
         for path in [spare, *spare.rglob("*")]:
             if not path.is_symlink():
                 executable = path.is_dir() or path.stat().st_mode & 0o100

@@ -218,6 +218,7 @@ class Supervisor:
         with self._progress.phase("schema") as phase:
             deadline = time.monotonic() + START_SECONDS
             while preparation.poll() is None:
+                self._tend()
                 self._pause(STEP_SECONDS)
                 self._progress.waiting(["schema", *self._unready()])
                 if time.monotonic() > deadline:
