@@ -5,7 +5,8 @@ overspent, however many grants come at one moment, is the ledger's guarantee; th
 refusal into a sentence. Callers may choose a thing's id (`request_id`): asked again with the same id, a
 service answers what it made the first time.
 
-Order of locks, as in every room: rows, ledger books, audit trail, directory.
+Order of locks, as in every room: rows, ledger books, audit trail, directory. So a verb calls the rooms below
+before it writes its own audit event: what they lock must not come after the trail.
 """
 
 from dataclasses import dataclass
@@ -149,6 +150,16 @@ def grant_award(
         row = _grant(
             programme, organisation, request_id or uuid7(), micro_won, names, starts, valid_until, now
         )
+        access.open_entitlement(
+            actor=actor,
+            award_id=row.pk,
+            organisation_id=organisation.id,
+            programme_id=programme.pk,
+            agency_id=programme.agency_id,
+            valid_from=starts,
+            valid_until=valid_until,
+            limits=limits,
+        )
         audit.record(
             actor=actor,
             action="award.granted",
@@ -160,16 +171,6 @@ def grant_award(
                 "granted_micro_won": micro_won,
                 "valid_until": valid_until,
             },
-        )
-        access.open_entitlement(
-            actor=actor,
-            award_id=row.pk,
-            organisation_id=organisation.id,
-            programme_id=programme.pk,
-            agency_id=programme.agency_id,
-            valid_from=starts,
-            valid_until=valid_until,
-            limits=limits,
         )
     return Granted(selectors.award_views([row])[0], "created")
 
@@ -206,6 +207,7 @@ def end_award(
             )
         row.state, row.ended_at, row.end_reason = "returning", now, reason[:500]
         row.save(update_fields=["state", "ended_at", "end_reason"])
+        access.close_entitlement(actor=actor, award_id=row.pk, reason=row.end_reason, at=now)
         audit.record(
             actor=actor,
             action="award.ended",
@@ -214,7 +216,6 @@ def end_award(
             before={"state": "open"},
             after={"state": "returning", "reason": row.end_reason},
         )
-        access.close_entitlement(actor=actor, award_id=row.pk, reason=row.end_reason, at=now)
     _return(award_id)
     row = Award.objects.select_related("programme").get(pk=award_id)
     return selectors.award_views([row])[0], True
