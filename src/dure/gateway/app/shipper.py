@@ -201,8 +201,10 @@ class FolderShipment:
         tail.ended = True
         await self._post_what_is_there(tail)
         if not self._accept_damage:
-            outcome = recover(self.folder, posted=tail.sequence)
-            await self._post_what_is_there(tail)
+            outcome = Recovered(0, 0, tail.sequence)
+            if tail.open_requests:
+                outcome = recover(self.folder, posted=tail.sequence)
+                await self._post_what_is_there(tail)
         if tail.sequence != outcome.last_sequence:
             raise ProcessStuck(
                 f"{self.folder}: the journal ends at {outcome.last_sequence}, posted are {tail.sequence}"

@@ -75,6 +75,11 @@ class JournalTail:
         return batch
 
     @property
+    def open_requests(self) -> int:
+        """Requests opened and not closed in what has been read."""
+        return len(self._opened_in)
+
+    @property
     def unread_bytes(self) -> int:
         """Bytes in the folder's segments that have not been decoded yet."""
         total = 0
