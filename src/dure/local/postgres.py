@@ -246,6 +246,8 @@ class Postgres:
         except PermissionError:
             pass
         note.unlink(missing_ok=True)
+        # The socket's own note bears the same number.
+        (self.data / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
         return None
 
     def _inhabitant(self) -> int | None:
