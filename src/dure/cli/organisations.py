@@ -11,7 +11,7 @@ _KINDS = ("ministry", "agency", "provider", "sme", "startup", "public_body", "un
 
 @click.group()
 def organisations() -> None:
-    """Organisations that give, offer and use: ministries, providers, start-ups, public bodies, universities."""
+    """Organisations that give, offer and use: ministries, providers, start-ups, universities …"""
 
 
 @organisations.command("add")
@@ -22,7 +22,7 @@ def organisations() -> None:
 @json_option
 @control_plane
 def add(slug: str, kind: str, name: str, name_en: str | None, as_json: bool) -> None:
-    """Add an organisation. SLUG is its short name in commands and addresses: small letters, digits, hyphens."""
+    """Add an organisation. SLUG is its short name everywhere: small letters, digits, hyphens."""
     from dure.control.identity import services
 
     view = services.add_organisation(actor=operator(), slug=slug, kind=kind, name_ko=name, name_en=name_en)

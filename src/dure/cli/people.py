@@ -37,18 +37,30 @@ def add(
     password_stdin: bool,
     as_json: bool,
 ) -> None:
-    """Add a person to an organisation; someone who is registered gets the new roles."""
+    """Add a person to an organisation; someone who is registered gets the new roles.
+
+    Without a password they receive an e-mail with a link to set one.
+    """
     from django.db import transaction
 
     from dure.control.identity import selectors, services
 
     actor = operator()
-    password = sys.stdin.readline().rstrip("\n") if password_stdin else None
-    if password_stdin and not password:
-        raise Refusal("password_missing", "Standard input held no password.")
+    password = _read_password() if password_stdin else None
     with transaction.atomic():
         organisation = selectors.organisation(slug)
-        known = next((p for p in selectors.people(search=email) if p.email == email.strip().lower()), None)
+        known = selectors.person_by_email(email)
+        if known and password:
+            raise Refusal(
+                "person_exists",
+                f"Someone is registered as {known.email} already.",
+                remedy="Leave --password-stdin out to add roles; `dure people password` sets a new password.",
+            )
+        if known and _roles_in(known.id, organisation.id) == set(roles):
+            raise Refusal(
+                "membership_exists",
+                f"{known.email} acts for {organisation.slug} as {', '.join(sorted(roles))} already.",
+            )
         person = known or services.add_person(
             actor=actor, email=email, name=name, password=password, language=language
         )
@@ -64,6 +76,24 @@ def add(
     print_json(fields) if as_json else click.echo(
         f"{person.email} acts for {organisation.slug} as {', '.join(membership.roles)}"
     )
+
+
+@people.command("password")
+@click.argument("email")
+@control_plane
+def password(email: str) -> None:
+    """Set a person's password, read from standard input. Their open sessions end."""
+    from dure.control.identity import selectors, services
+
+    person = selectors.person_by_email(email)
+    if person is None:
+        raise Refusal(
+            "person_not_found",
+            f"Nobody is registered as {email}.",
+            remedy="`dure people list` shows who is.",
+        )
+    services.set_password(actor=operator(), person_id=person.id, password=_read_password())
+    click.echo(f"{person.email} has a new password")
 
 
 @people.command("list")
@@ -94,3 +124,25 @@ def list_people(search: str | None, as_json: bool) -> None:
         print_rows(
             rows, ["email", "name", "acts_for"], empty="Nobody is registered. `dure people add` adds people."
         )
+
+
+def _read_password() -> str:
+    """One line of standard input; asked for without echo where a person types."""
+    if sys.stdin.isatty():
+        text = click.prompt("Password", hide_input=True, err=True)
+    else:
+        text = sys.stdin.readline().rstrip("\r\n")
+    if not text:
+        raise Refusal("password_missing", "Standard input held no password.")
+    return str(text)
+
+
+def _roles_in(person_id: Any, organisation_id: Any) -> set[str]:
+    from dure.control.identity import selectors
+
+    return {
+        role
+        for membership in selectors.memberships_of(person_id)
+        if membership.organisation.id == organisation_id
+        for role in membership.roles
+    }

@@ -7,7 +7,7 @@ portal's session, which then needs the CSRF token as pages do.
 from importlib import import_module
 from importlib.util import find_spec
 
-from django.db import OperationalError
+from django.db import DataError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from ninja import NinjaAPI
@@ -68,6 +68,18 @@ def _input(request: HttpRequest, error: ValidationError) -> HttpResponse:
 def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
     body = {"code": "request_invalid", "message": str(error), "field": None, "remedy": ""}
     return api.create_response(request, {"error": body}, status=error.status_code)
+
+
+@api.exception_handler(DataError)
+def _unstorable(request: HttpRequest, error: DataError) -> HttpResponse:
+    """No value for PostgreSQL, though it passed every check of ours: a NUL, a number beyond its columns."""
+    body = {
+        "code": "input_invalid",
+        "message": gettext("A value holds signs or numbers that cannot be stored. Nothing was changed."),
+        "field": None,
+        "remedy": gettext("Compare what you sent with the API's document at /api/v1/docs."),
+    }
+    return api.create_response(request, {"error": body}, status=422)
 
 
 @api.exception_handler(OperationalError)

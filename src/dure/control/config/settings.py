@@ -154,6 +154,9 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_SESSION_REMEMBER = True
 
+# Sign-in limits count by the reader's address, which a proxy in front adds to X-Forwarded-For.
+ALLAUTH_TRUSTED_PROXY_COUNT = int(_flag("DURE_BEHIND_PROXY"))
+
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

@@ -4,7 +4,8 @@ from datetime import datetime
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import Router, Schema, Status
+from ninja import Query, Router, Schema, Status
+from pydantic import AwareDatetime
 
 from dure.control.foundation.rest import ERRORS, actor_of, audience
 from dure.control.identity import selectors, services
@@ -44,7 +45,7 @@ class MeOut(Schema):
 
 class TokenIn(Schema):
     name: str
-    expires_at: datetime | None = None
+    expires_at: AwareDatetime | None = None
 
 
 class TokenOut(Schema):
@@ -67,13 +68,11 @@ def list_organisations(
     request: HttpRequest,
     kind: str | None = None,
     search: str | None = None,
-    limit: int = 100,
-    offset: int = 0,
+    limit: int = Query(100, ge=1, le=500),
+    offset: int = Query(0, ge=0, le=1_000_000),
 ) -> object:
     """Organisations by short name."""
-    return selectors.organisations(
-        kind=kind, search=search, limit=min(max(limit, 1), 500), offset=max(offset, 0)
-    )
+    return selectors.organisations(kind=kind, search=search, limit=limit, offset=offset)
 
 
 @router.post("/organisations", response={201: OrganisationOut, **ERRORS})

@@ -10,6 +10,7 @@ from dure.control.foundation.actors import Actor
 from dure.control.identity import selectors
 
 SESSION_KEY = "acting_as"
+API = "/api/"
 
 
 class ActorMiddleware:
@@ -23,8 +24,10 @@ class ActorMiddleware:
 
 
 def _actor(request: HttpRequest) -> Actor:
-    # A request that shows a token speaks as the token's person or as nobody, never as the session's.
-    if authorization := request.headers.get("Authorization"):
+    # A call that shows a token speaks as the token's person or as nobody, never as the session's. On pages
+    # the header is not ours: a proxy in front may ask for a password of its own.
+    authorization = request.headers.get("Authorization")
+    if authorization and request.path.startswith(API):
         scheme, _, secret = authorization.partition(" ")
         found = selectors.actor_for_token(secret.strip()) if scheme.lower() == "bearer" else None
         return found or Actor.anonymous()

@@ -31,6 +31,7 @@ __all__ = [
     "organisations",
     "people",
     "people_to_notify",
+    "person_by_email",
     "sign_ins_of",
     "tokens_of",
 ]
@@ -119,7 +120,7 @@ def organisations(
     rows = Organisation.objects.order_by("slug")
     if kind:
         rows = rows.filter(kind=kind)
-    if search:
+    if search := _printable(search):
         rows = rows.filter(
             Q(slug__icontains=search) | Q(name_ko__icontains=search) | Q(name_en__icontains=search)
         )
@@ -143,9 +144,14 @@ def members_of(organisation_id: UUID) -> list[MembershipView]:
 
 def people(*, search: str | None = None, limit: int = 200, offset: int = 0) -> list[PersonView]:
     rows = Person.objects.order_by("email")
-    if search:
+    if search := _printable(search):
         rows = rows.filter(Q(email__icontains=search) | Q(name__icontains=search))
     return [person_view(row) for row in rows[offset : offset + limit]]
+
+
+def person_by_email(email: str) -> PersonView | None:
+    row = Person.objects.filter(email=_printable(email).strip().lower()).first()
+    return person_view(row) if row else None
 
 
 def people_to_notify(organisation_id: UUID, *, roles: Collection[str]) -> list[PersonView]:
@@ -238,9 +244,16 @@ def _current(rows: QuerySet[Membership]) -> QuerySet[Membership]:
     )
 
 
+def _printable(text: str | None) -> str:
+    """What PostgreSQL can compare: text without NUL and other signs that no name has."""
+    return "".join(sign for sign in text or "" if sign.isprintable())
+
+
 def _find(slug_or_id: str | UUID) -> Organisation | None:
     if isinstance(slug_or_id, UUID):
         return Organisation.objects.filter(pk=slug_or_id).first()
+    if not slug_or_id.isprintable():
+        return None
     try:
         return Organisation.objects.filter(Q(slug=slug_or_id) | Q(pk=UUID(slug_or_id))).first()
     except ValueError:

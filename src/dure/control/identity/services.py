@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from dure.control.foundation import audit, clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Forbidden, Invalid, NotFound
-from dure.control.identity import rules, selectors
+from dure.control.identity import notices, rules, selectors
 from dure.control.identity.models import (
     Membership,
     Organisation,
@@ -89,7 +89,7 @@ def add_organisation(
 def add_person(
     *, actor: Actor, email: str, name: str, password: str | None = None, language: str = "ko"
 ) -> PersonView:
-    """Add a person. Without a password they set one through “forgotten password”."""
+    """Add a person. Without a password they get mail with a link to set one."""
     if not actor.has("operator", "administrator"):
         raise Forbidden
     email = email.strip().lower()
@@ -127,6 +127,8 @@ def add_person(
         subject_id=person.pk,
         after={"email": email, "name": person.name},
     )
+    if password is None:
+        notices.welcome(person)
     return selectors.person_view(person)
 
 
@@ -142,7 +144,14 @@ def add_membership(
     """Let a person act for an organisation; naming them again replaces their roles."""
     organisation = selectors.organisation(organisation_id)
     wanted = frozenset(roles)
-    if not rules.may_manage_members(actor, organisation_id) or not rules.may_grant_roles(actor, wanted):
+    before = (
+        Membership.objects.select_for_update()
+        .filter(person_id=person_id, organisation_id=organisation_id)
+        .first()
+    )
+    # Taking a platform role away is as much the operators' own as giving it.
+    touched = wanted | frozenset(before.roles if before else ())
+    if not rules.may_manage_members(actor, organisation_id) or not rules.may_grant_roles(actor, touched):
         raise Forbidden
     allowed = rules.roles_allowed(organisation.kind)
     if not wanted or not wanted <= allowed:
@@ -155,7 +164,6 @@ def add_membership(
         )
     if not Person.objects.filter(pk=person_id).exists():
         raise NotFound(code="person_not_found")
-    before = Membership.objects.filter(person_id=person_id, organisation_id=organisation_id).first()
     Membership.objects.update_or_create(
         person_id=person_id,
         organisation_id=organisation_id,

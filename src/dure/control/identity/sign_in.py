@@ -5,6 +5,7 @@ from typing import Any
 
 from allauth.account.views import LoginView
 from django.conf import settings
+from django.http import HttpResponse
 
 from dure.control.identity.models import Role
 
@@ -12,6 +13,24 @@ from dure.control.identity.models import Role
 class SignInView(LoginView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(**kwargs) | {"demo_users": _demo_users()}
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """On a device where no language was chosen yet, pages come in the person's own."""
+        response = super().form_valid(form)
+        if self.request.user.is_authenticated and settings.LANGUAGE_COOKIE_NAME not in self.request.COOKIES:
+            remember_language(response, self.request.user.language)
+        return response
+
+
+def remember_language(response: HttpResponse, language: str) -> None:
+    response.set_cookie(
+        settings.LANGUAGE_COOKIE_NAME,
+        language,
+        max_age=31_536_000,
+        samesite="Lax",
+        httponly=True,
+        secure=settings.SESSION_COOKIE_SECURE,
+    )
 
 
 def _demo_users() -> list[dict[str, Any]]:

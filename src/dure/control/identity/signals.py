@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from allauth.account.adapter import get_adapter
 from allauth.account.signals import user_logged_in
 from django.dispatch import receiver
 from django.http import HttpRequest
@@ -13,6 +14,6 @@ from dure.control.identity.models import Person, SignIn
 def remember_sign_in(request: HttpRequest, user: Person, **_: Any) -> None:
     SignIn.objects.create(
         person=user,
-        address=request.META.get("REMOTE_ADDR") or None,
+        address=get_adapter().get_client_ip(request),
         agent=request.META.get("HTTP_USER_AGENT", "")[:300],
     )

@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -16,6 +15,7 @@ from dure.control.foundation.errors import DureError
 from dure.control.identity import selectors, services
 from dure.control.identity.forms import ProfileForm, TokenForm
 from dure.control.identity.guards import signed_in
+from dure.control.identity.sign_in import remember_language
 
 
 def _actor(request: HttpRequest) -> Actor:
@@ -51,7 +51,7 @@ def profile(request: HttpRequest) -> HttpResponse:
         form.add_error(error.field if error.field in form.fields else None, str(error))
         return _page(request, form=form, status=error.status)
     response = redirect("identity:profile")
-    response.set_cookie(settings.LANGUAGE_COOKIE_NAME, view.language, max_age=31_536_000, samesite="Lax")
+    remember_language(response, view.language)
     with translation.override(view.language):
         messages.success(request, _("Your details are saved."))
     return response
