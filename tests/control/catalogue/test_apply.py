@@ -1,6 +1,7 @@
 """Applying documents: what changes, what never does, who may, and what the gateways are told."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -314,3 +315,19 @@ def test_the_list_asks_four_questions_however_long_it_is(count: int, django_asse
     apply(f"version: 1\nmodels:\n{models}")
     with django_assert_num_queries(4):
         assert len(selectors.models(actor=SYSTEM)) == count
+
+
+def test_the_example_in_the_documentation_is_right() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "catalogue-format.md").read_text()
+    example = page.split("```yaml\n")[1].split("```")[0]
+    assert apply(example) == [
+        "+ model nuri-7b-instruct (nuri, chat.completions, completions)",
+        "+ price nuri-7b-instruct input 120, output 480, cached_input 30 from 2026-01-01",
+        (
+            "~ price nuri-7b-instruct input 120 → 100, output 480 → 400.5, cached_input 30 → 25 "
+            "from 2027-01-01T09:00:00+09:00"
+        ),
+        "+ deployment nuri-7b-instruct/seoul https://models.nuri.example",
+        "+ deployment nuri-7b-instruct/busan https://busan.nuri.example",
+    ]
+    assert apply(example) == []
