@@ -75,6 +75,20 @@ def test_every_term_of_the_glossary_is_in_the_code() -> None:
     assert names - words == set()
 
 
+def test_every_table_has_a_term() -> None:
+    files = (SOURCE / "control").glob("*/models.py")
+    tables = {
+        name
+        for path in files
+        for name in re.findall(
+            r"^class (\w+)\((?:models\.Model|AbstractBaseUser)\)", path.read_text(), re.MULTILINE
+        )
+    }
+    terms = {name for row in glossary() for name in _CODE.findall(row[2])}
+    assert tables - terms == set()
+    assert {"Person", "Transfer", "UsageRecord"} <= tables
+
+
 def test_every_term_has_four_columns_and_stands_once() -> None:
     rows = glossary()
     assert [row for row in rows if len(row) != 4 or not all(row) or not _CODE.findall(row[2])] == []
