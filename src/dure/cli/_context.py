@@ -258,7 +258,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader has seen enough; the interpreter must not complain about it at its end either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return 1
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else 1
     except Exception as error:  # noqa: BLE001

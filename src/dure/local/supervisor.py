@@ -64,6 +64,7 @@ class Supervisor:
         self._postgres_start_at: float | None = None
         self._parts: list[Part] = []
         self._demo: dict[str, Any] = {}
+        self._prepared = False
         self._stops_asked = 0
         self._is_ready = False
         self._rotate_at = time.monotonic() + ROTATE_EVERY_SECONDS
@@ -88,10 +89,10 @@ class Supervisor:
         self._reserve_ports()
         self._postgres = self._embedded_database()
         self._write_instance()
-        model = self._model() if self._wish.model else None
-        if model is not None:
-            self._begin(model)
         preparation = self._begin_preparation()
+        # These two need no tables to begin with, and take longest to load.
+        for part in ([self._model()] if self._wish.model else []) + [self._portal()]:
+            self._begin(part)
         try:
             self._start_database()
             self._await_preparation(preparation)
@@ -99,7 +100,8 @@ class Supervisor:
             if preparation.poll() is None:
                 preparation.kill()
                 preparation.wait()
-        for part in (self._gateway(), self._portal(), self._worker()):
+        self._prepared = True
+        for part in (self._gateway(), self._worker()):
             self._begin(part)
         self._await_ready()
         self._is_ready = True
@@ -296,7 +298,7 @@ class Supervisor:
     def _portal(self) -> Part:
         port = self._port("portal")
         command = self._dure("portal", "--host", HOST, "--port", str(port))
-        return self._part("portal", lambda _: command, lambda: answers(port, "/"))
+        return self._part("portal", lambda _: command, lambda: self._prepared and answers(port, "/"))
 
     def _worker(self) -> Part:
         ready_file = self._folder.path / "worker.ready"

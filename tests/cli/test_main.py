@@ -1,0 +1,136 @@
+"""The `dure` command itself: what it loads, what it says, how it ends."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dure.cli.main import COMMANDS
+
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("DURE_", "DJANGO_"))}
+
+
+def dure(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "dure.cli.main", *arguments],
+        env=CLEAN | environment,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def instance(folder: Path, **facts: object) -> Path:
+    (folder / "instance.json").write_text(json.dumps(facts))
+    (folder / "secret_key").write_text("x" * 60)
+    return folder
+
+
+def test_help_names_every_command() -> None:
+    shown = dure("--help")
+    assert shown.returncode == 0
+    for name in COMMANDS:
+        assert f"\n  {name} " in shown.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_without_loading_django(name: str) -> None:
+    program = (
+        "import sys\n"
+        "from dure.cli import _context, main\n"
+        f"status = _context.run(main.dure, [{name!r}, '--help'])\n"
+        "assert 'django' not in sys.modules, 'Django was loaded'\n"
+        "sys.exit(status)\n"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", program], env=CLEAN, capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert f"Usage: dure {name}" in shown.stdout
+    assert len(shown.stdout.splitlines()) > 5
+
+
+def test_version() -> None:
+    assert dure("version").stdout.startswith("dure ")
+    assert set(json.loads(dure("version", "--json").stdout)) == {"dure", "python"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nonsense"], ["version", "--nonsense"], ["up", "--portal-port", "99999"], ["up", "--gateway-workers", "0"],
+     ["portal", "--port", "x"], ["worker", "--concurrency", "0"], ["organisations", "add"]],
+)  # fmt: skip
+def test_a_wrong_use_is_exit_2_with_a_hint(arguments: list[str]) -> None:
+    refused = dure(*arguments)
+    assert refused.returncode == 2
+    assert "Error: " in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert refused.stdout == ""
+
+
+def test_without_an_instance_the_remedy_is_named(tmp_path: Path) -> None:
+    refused = dure("organisations", "list", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        f"error: There is no Dure in {tmp_path / '.dure'}. (no_instance)\n"
+        "  Start one with `dure up`, or name its folder with --data or DURE_DATA_DIR.\n"
+    )
+
+
+@pytest.mark.parametrize("place", ["before", "after", "environment"])
+def test_the_folder_may_be_named_in_three_ways(tmp_path: Path, place: str) -> None:
+    folder = str(tmp_path / "elsewhere")
+    refused = {
+        "before": lambda: dure("--data", folder, "organisations", "list"),
+        "after": lambda: dure("organisations", "list", "--data", folder),
+        "environment": lambda: dure("organisations", "list", DURE_DATA_DIR=folder),
+    }[place]()
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"error: There is no Dure in {folder}. (no_instance)\n")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"database_url": ""}'])
+def test_a_damaged_instance_file_is_said(tmp_path: Path, content: str) -> None:
+    (tmp_path / "instance.json").write_text(content)
+    refused = dure("organisations", "list", "--data", str(tmp_path))
+    assert refused.returncode == 1
+    assert "(instance_damaged)" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_database_that_is_away_is_two_lines(tmp_path: Path) -> None:
+    folder = instance(tmp_path, database_url="postgresql://dure@/dure?host=%2Fnowhere")
+    refused = dure("organisations", "list", "--data", str(folder))
+    assert refused.returncode == 1
+    assert len(refused.stderr.splitlines()) == 2
+    assert refused.stderr.startswith("error: The database does not answer: ")
+    assert "(database_away)" in refused.stderr
+
+
+@pytest.mark.parametrize("command", ["portal", "worker"])
+def test_serving_without_settings_names_what_is_missing(command: str, tmp_path: Path) -> None:
+    refused = dure(command, cwd=tmp_path, DURE_DATABASE_URL="postgresql:///x", **({"DURE_PORTAL_PORT": "0"}))
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(
+        "error: No secret key is set; sessions could not be signed. (not_configured)\n"
+    )
+
+
+def test_a_data_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("kept")
+    refused = dure("up", "--portal-port", "0", "--gateway-port", "0", DURE_DATA_DIR=str(file))
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"error: {file} is not a folder. (data_not_a_folder)\n")
+    assert file.read_text() == "kept"
+
+
+def test_a_reader_that_has_seen_enough_hears_nothing() -> None:
+    program = f"{sys.executable} -m dure.cli.main --help | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", program], env=CLEAN, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout.strip() in {"0", "1"}  # it may have been quicker than `true`

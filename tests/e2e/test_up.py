@@ -1,0 +1,246 @@
+"""`dure up` for real: a start-up's first call, from an award to a charged token; and whatever may go wrong around it.
+
+The tests share one instance and run in their order: from the first start to the last stop.
+"""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.e2e.running import Instance, clean_environment, dure, until
+
+pytestmark = pytest.mark.xdist_group("dure_up")
+
+MODEL = "smollm2-135m-instruct"
+PARTS = ["database", "model", "gateway", "portal", "worker"]
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    started = Instance(tmp_path_factory.mktemp("up") / "data")
+    started.up("--timings")
+    yield started
+    started.end()
+
+
+def ask(instance: Instance, **body: Any) -> httpx.Response:
+    ready = instance.ready
+    return httpx.post(
+        f"{ready['gateway_url']}/v1/chat/completions",
+        headers={"Authorization": f"Bearer {ready['demo_api_key']}"},
+        json={"model": MODEL, "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 12, **body},
+        timeout=120,
+        trust_env=False,
+    )
+
+
+def usage(instance: Instance) -> dict[str, dict[str, Any]]:
+    """What `dure usage list` prints of the award with the demonstration key, by request."""
+    awards = lines(dure("awards", "list", "--json", "--data", instance.folder))
+    found = {}
+    for award in awards:
+        printed = dure("usage", "list", "--award", award["id"], "--json", "--data", instance.folder)
+        found |= {call["request_id"]: call for call in lines(printed)}
+    return found
+
+
+def lines(printed: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    assert printed.returncode == 0, printed.stderr
+    return [json.loads(line) for line in printed.stdout.splitlines()]
+
+
+def snippet(instance: Instance, first: str, last: str) -> str:
+    shown = instance.shown()
+    begin = shown.index(first)
+    return shown[begin : shown.index(last, begin) + len(last)]
+
+
+def test_ready_says_where_everything_is_to_its_owner_only(instance: Instance) -> None:
+    ready = instance.ready
+    assert set(ready) == {"portal_url", "gateway_url", "demo_api_key", "demo_users", "pids"}
+    assert sorted(ready["pids"]) == sorted(PARTS)
+    assert all({"role", "email", "password"} <= set(user) for user in ready["demo_users"])
+    for name in ("ready.json", "instance.json", "secret_key", "demo.json"):
+        assert (instance.folder / name).stat().st_mode & 0o077 == 0
+    assert instance.folder.stat().st_mode & 0o077 == 0
+
+
+def test_what_was_shown_has_a_sign_in_for_every_role_and_the_key(instance: Instance) -> None:
+    shown, ready = instance.shown(), instance.ready
+    for user in ready["demo_users"]:
+        assert user["email"] in shown
+        assert user["password"] in shown
+    assert ready["portal_url"] in shown
+    assert ready["demo_api_key"] in shown
+
+
+def test_the_portal_answers(instance: Instance) -> None:
+    answer = httpx.get(instance.ready["portal_url"], follow_redirects=True, trust_env=False, timeout=30)
+    assert answer.status_code == 200
+
+
+def test_the_curl_that_was_shown_works_when_pasted(instance: Instance) -> None:
+    command = snippet(instance, "curl ", '"max_tokens": 60}\'')
+    for pasted in (command, command.replace('"max_tokens"', '"stream": true, "max_tokens"')):
+        done = subprocess.run(
+            ["bash", "-c", pasted],
+            env=clean_environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        assert "assistant" in done.stdout
+    assert "data: [DONE]" in done.stdout
+
+
+def test_the_python_that_was_shown_works_when_pasted(instance: Instance) -> None:
+    program = snippet(instance, "from openai import OpenAI", "message.content)")
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=clean_environment(), capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_a_call_is_charged_to_the_token(instance: Instance) -> None:
+    answer = ask(instance)
+    assert answer.status_code == 200, answer.text
+    counted = answer.json()["usage"]
+    request_id = answer.headers["x-request-id"]
+    call = until(lambda: usage(instance).get(request_id), what="the call in the usage")
+    assert call["model"] == MODEL
+    assert call["input_tokens"] == counted["prompt_tokens"]
+    assert call["output_tokens"] == counted["completion_tokens"]
+    assert call["cost_micro_won"] == int(answer.headers["x-dure-cost-micro-won"])
+    assert call["estimated"] is False
+
+
+def test_a_stream_is_charged_to_the_token(instance: Instance) -> None:
+    answer = ask(instance, stream=True, stream_options={"include_usage": True})
+    events = [line[6:] for line in answer.text.splitlines() if line.startswith("data: ")]
+    assert events[-1] == "[DONE]"
+    counted = json.loads(events[-2])["usage"]
+    call = until(lambda: usage(instance).get(answer.headers["x-request-id"]), what="the call in the usage")
+    assert (call["input_tokens"], call["output_tokens"]) == (
+        counted["prompt_tokens"],
+        counted["completion_tokens"],
+    )
+    assert call["estimated"] is False
+
+
+def test_the_model_embeds_too(instance: Instance) -> None:
+    ready = instance.ready
+    answer = httpx.post(
+        f"{ready['gateway_url']}/v1/embeddings", headers={"Authorization": f"Bearer {ready['demo_api_key']}"},
+        json={"model": MODEL, "input": ["a village", "its fields"]}, timeout=120, trust_env=False,
+    )  # fmt: skip
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["data"]) == 2
+
+
+def test_the_ledger_agrees_with_itself(instance: Instance) -> None:
+    verified = dure("ledger", "verify", "--data", instance.folder)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def test_a_second_start_on_the_same_data_is_refused_and_harms_nothing(instance: Instance) -> None:
+    before = (instance.folder / "ready.json").read_bytes()
+    second = dure("up", "--data", instance.folder)
+    assert second.returncode == 1
+    assert second.stderr.startswith(
+        f"error: Dure already runs on {instance.folder} (process {instance.process.pid}). (already_running)\n"
+    )
+    assert "Traceback" not in second.stderr
+    assert (instance.folder / "ready.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("part", ["portal", "gateway"])
+def test_a_port_in_use_is_said_before_anything_starts(instance: Instance, part: str, tmp_path: Path) -> None:
+    port = instance.ready[f"{part}_url"].rpartition(":")[2]
+    other = {"portal": "gateway", "gateway": "portal"}[part]
+    refused = dure("up", "--data", tmp_path / "other", f"--{part}-port", port, f"--{other}-port", "0")
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        f"error: Port {port}, where the {part} would listen, is in use by another program. (port_in_use)\n"
+        f"  Choose another with --{part}-port; 0 picks a free one.\n"
+    )
+    assert not (tmp_path / "other" / "postgresql").exists()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_dies_is_started_again(instance: Instance, part: str) -> None:
+    former = instance.pids[part]
+    subprocess.run(["kill", "-9", str(former)], check=True)
+    until(lambda: instance.pids.get(part, former) != former, what=f"a new {part}")
+    until(
+        lambda: f"{part} is back (process {instance.pids[part]})" in instance.shown(), what=f"{part} is back"
+    )
+    assert f"{part} ended (SIGKILL)" in instance.shown()
+    answer = until(lambda: _ok(instance), what="an answer of the model", seconds=60)
+    assert answer.json()["usage"]["completion_tokens"] > 0
+
+
+def _ok(instance: Instance) -> httpx.Response | None:
+    try:
+        answer = ask(instance)
+    except httpx.TransportError:
+        return None
+    return answer if answer.status_code == 200 else None
+
+
+def test_ctrl_c_stops_everything_and_the_next_start_keeps_the_data(instance: Instance) -> None:
+    before, key = usage(instance), instance.ready["demo_api_key"]
+    assert before
+    began = time.monotonic()
+    assert instance.stop(signal.SIGINT) == 0
+    assert time.monotonic() - began < 20
+    assert instance.processes() == []
+    assert not instance.is_ready()
+    away = dure("awards", "list", "--data", instance.folder)
+    assert (away.returncode, "Traceback" in away.stderr) == (1, False)
+    assert "(database_away)" in away.stderr
+
+    instance.up()
+    assert instance.ready["demo_api_key"] == key
+    assert ask(instance).status_code == 200
+    assert usage(instance).keys() >= before.keys()
+
+
+def test_a_killed_supervisor_leaves_no_orphans_and_the_next_start_is_whole(instance: Instance) -> None:
+    answer = ask(instance)
+    instance.process.kill()
+    instance.process.wait()
+    until(lambda: instance.processes() == [], what="the parts' end", seconds=30)
+    instance.up()
+    until(lambda: usage(instance).get(answer.headers["x-request-id"]), what="the last call in the usage")
+    verified = dure("ledger", "verify", "--data", instance.folder)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def test_a_start_right_after_a_kill_waits_for_what_is_ending(instance: Instance) -> None:
+    instance.process.kill()
+    instance.process.wait()
+    instance.up()
+    assert ask(instance).status_code == 200
+    assert instance.stop(signal.SIGTERM) == 0
+    assert instance.processes() == []
+
+
+def test_a_port_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        refused = dure("up", "--data", tmp_path / "data", "--portal-port", port, "--gateway-port", "0")
+    assert refused.returncode == 1
+    assert "(port_in_use)" in refused.stderr
