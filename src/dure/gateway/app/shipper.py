@@ -244,7 +244,7 @@ class Shipper:
 
     def __init__(self, config: ShipperConfig) -> None:
         self.config = config
-        self.connections = Connections(config.database_url, "dure-shipper", count=2)
+        self.connections = Connections(config.database_url, "dure-shipper", count=4)
         self.poster = UsagePoster(self.connections, config.journal / REFUSED_NAME)
         self._shipments: dict[str, tuple[FolderShipment, asyncio.Task[None]]] = {}
         self._stopping = asyncio.Event()

@@ -31,6 +31,8 @@ SEGMENT_SUFFIX = ".journal"
 
 _WRITE_RETRY_SECONDS = 0.1
 _CLOSE_SECONDS = 5.0
+_KIND_AT = 2
+_SEQUENCE_AT = journal.FRAME_HEAD_BYTES
 _FRAMES_PER_WRITE = 1000  # below IOV_MAX
 
 
@@ -129,12 +131,19 @@ class JournalWriter:
     # Appending
 
     def next_sequence(self) -> int:
-        """The number of the next closed record; append it before asking for another."""
-        self._sequence += 1
-        return self._sequence
+        """The number that the next closed record must have; it is used up when that is appended."""
+        return self._sequence + 1
 
     def append(self, frame: bytes) -> None:
-        """Take a frame; it is written at the end of this turn of the loop."""
+        """Take a frame; it is written at the end of this turn of the loop.
+
+        `ValueError` for a closed record out of sequence: a gap would stop the journal's readers.
+        """
+        if frame[_KIND_AT] == journal.Kind.CLOSED:
+            sequence = int.from_bytes(frame[_SEQUENCE_AT : _SEQUENCE_AT + 8], "little")
+            if sequence != self._sequence + 1:
+                raise ValueError(f"record {sequence} cannot follow record {self._sequence}")
+            self._sequence = sequence
         self._pending.append(frame)
         self._pending_bytes += len(frame)
         if not self._scheduled:
