@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext
 
 from dure.contracts.directory import AwardEntry, KeyEntry
 from dure.control.access import rules, secret
@@ -188,7 +189,8 @@ def rotate_key(
         if state != "active":
             raise Conflict(
                 "key_not_active",
-                _("Only an active key can be rotated; this one is %(state)s.") % {"state": state},
+                _("Only an active key can be rotated; this one is %(state)s.")
+                % {"state": pgettext("state of a key", state)},
                 remedy=_("Issue a new key instead."),
                 data={"state": state},
             )

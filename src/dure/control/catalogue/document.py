@@ -191,7 +191,7 @@ def _model(reader: Reader, node: Node, path: str) -> ModelSpec | None:
 
 
 def _shown(price: PriceSpec) -> str:
-    return price.effective_from.isoformat() if price.effective_from else _("now")
+    return price.effective_from.isoformat() if price.effective_from else "now"
 
 
 def _provider(fields: Fields, *, required: bool, default: str = "") -> str:

@@ -236,7 +236,7 @@ def _describe_prices(made: ModelPlan, standing: Mapping[datetime, CurrentPrice],
         replaced = standing[moment].meters if moment in gone else None
         earlier = [before for before in timeline if before < moment]
         before = replaced or (timeline[max(earlier)] if earlier else None)
-        start = _("now") if moment == now else show_moment(moment)
+        start = "now" if moment == now else show_moment(moment)
         made.changes.append(
             Change(
                 "~" if before else "+",

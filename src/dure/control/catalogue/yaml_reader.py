@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from dure.control.foundation import clock
@@ -209,17 +210,17 @@ def place_of(node: Node, path: str) -> Place:
 def kind_of(node: Node) -> str:
     """What a node is, in words a writer of YAML knows."""
     if isinstance(node, MappingNode):
-        return _("fields")
+        return pgettext("kind of value", "fields")
     if isinstance(node, SequenceNode):
-        return _("a list")
+        return pgettext("kind of value", "a list")
     return {
-        "str": _("text"),
-        "int": _("a number"),
-        "float": _("a number"),
-        "bool": _("yes or no"),
-        "null": _("nothing"),
-        "timestamp": _("a date"),
-    }.get(node.tag.removeprefix(_TAG), _("something else"))
+        "str": pgettext("kind of value", "text"),
+        "int": pgettext("kind of value", "a number"),
+        "float": pgettext("kind of value", "a number"),
+        "bool": pgettext("kind of value", "yes or no"),
+        "null": pgettext("kind of value", "nothing"),
+        "timestamp": pgettext("kind of value", "a date"),
+    }.get(node.tag.removeprefix(_TAG), pgettext("kind of value", "something else"))
 
 
 def _tag(node: Node) -> str:
