@@ -8,51 +8,20 @@
 import argparse
 import json
 import re
+import sys
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from browser.sites import pages  # noqa: E402
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update"
     " --disable-sync --no-first-run"
 ).split()
-
-
-def pages(seed: dict) -> list[tuple[str, str, str]]:
-    """(name, role or "", path) of every page worth a picture."""
-    award, unused, book, key = f"/awards/{seed['busy']}/", f"/awards/{seed['unused']}/", seed["programme"], seed["key"]
-    return [
-        ("home-public", "", "/"),
-        ("models", "", "/models/"),
-        ("model", "", "/models/smollm2-135m-instruct/"),
-        ("model-unreachable", "", "/models/nuri-hyper-82b/"),
-        ("models-none", "", "/models/?q=nothing-like-this"),
-        ("ledger-public", "", "/ledger/"),
-        ("book-public", "", f"/ledger/{book}/"),
-        ("sign-in", "", "/account/login/"),
-        ("not-found", "", "/nowhere/"),
-        ("home-startup", "startup", "/"),
-        ("home-newcomer", "newcomer", "/"),
-        ("awards", "startup", "/awards/"),
-        ("award", "startup", award),
-        ("award-filtered", "startup", award + "?status=failed"),
-        ("award-none-match", "startup", award + "?model=none"),
-        ("award-unused", "newcomer", unused),
-        ("award-viewer", "viewer", award),
-        ("key-issue", "startup", award + "keys/issue/"),
-        ("key-revoke", "startup", f"{award}keys/{key}/revoke/"),
-        ("key-replace", "startup", f"{award}keys/{key}/replace/"),
-        ("account", "startup", "/account/"),
-        ("forbidden", "startup", "/operations/"),
-        ("home-officer", "officer", "/"),
-        ("awards-officer", "officer", "/awards/"),
-        ("home-provider", "provider", "/"),
-        ("earnings", "provider", "/earnings/"),
-        ("operations", "operator", "/operations/"),
-        ("book", "auditor", f"/ledger/{book}/"),
-        ("transfer", "auditor", f"/ledger/{book}/3/"),
-    ]
 
 
 def sign_in(page: Page, base: str, seed: dict, role: str) -> None:

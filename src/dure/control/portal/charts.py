@@ -71,7 +71,7 @@ def nice_ceiling(value: int) -> int:
     """The next 1, 2 or 5 times a power of ten: where a vertical axis ends."""
     if value <= 0:
         return 1
-    power = 10 ** (len(str(value)) - 1)
+    power: int = 10 ** (len(str(value)) - 1)
     return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
 
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils.translation import get_language, gettext, pgettext
 
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import NotFound
+from dure.control.foundation.http import Request
 from dure.control.identity import selectors as identity
 from dure.control.identity.guards import public, requires
 from dure.control.ledger import selectors
@@ -80,12 +81,12 @@ def _kinds(book_id: UUID) -> list[KindLine]:
 def _book(book_id: UUID) -> tuple[selectors.BookView, str]:
     found = selectors.book(book_id=book_id)
     if found is None:
-        raise NotFound()
+        raise NotFound
     return found, _titles().get(book_id, found.name)
 
 
 @public
-def books(request: HttpRequest) -> HttpResponse:
+def books(request: Request) -> HttpResponse:
     titles, held = _titles(), selectors.balances_by_book()
     lines = [
         BookLine(
@@ -107,7 +108,7 @@ def _positive(text: str) -> int | None:
 
 
 @public
-def book(request: HttpRequest, book_id: UUID) -> HttpResponse:
+def book(request: Request, book_id: UUID) -> HttpResponse:
     found, title = _book(book_id)
     verification = selectors.verification_state()
     context: dict[str, Any] = {
@@ -124,9 +125,9 @@ def book(request: HttpRequest, book_id: UUID) -> HttpResponse:
     return render(request, "ledger/book.html", context)
 
 
-def _transfers(request: HttpRequest, book_id: UUID) -> dict[str, Any]:
+def _transfers(request: Request, book_id: UUID) -> dict[str, Any]:
     kind = request.GET.get("kind", "")
-    filters = {
+    filters: dict[str, Any] = {
         "kind": kind if kind in TRANSFER_KINDS else "",
         "account": _positive(request.GET.get("account", "")),
         "before": _positive(request.GET.get("before", "")),
@@ -149,11 +150,11 @@ def _transfers(request: HttpRequest, book_id: UUID) -> dict[str, Any]:
 
 
 @requires(*_READERS)
-def transfer(request: HttpRequest, book_id: UUID, sequence: int) -> HttpResponse:
+def transfer(request: Request, book_id: UUID, sequence: int) -> HttpResponse:
     found, title = _book(book_id)
     rows = selectors.transfers(book_id=book_id, before_sequence=min(sequence + 1, 2**63 - 1), limit=1)
     if not rows or rows[0].sequence != sequence:
-        raise NotFound()
+        raise NotFound
     view = rows[0]
     names = _names([view.debit, view.credit])
     context = {
@@ -185,7 +186,7 @@ def _cause(view: selectors.TransferView) -> str:
 
 
 @requires(*_READERS)
-def book_csv(request: HttpRequest, book_id: UUID) -> HttpResponse:
+def book_csv(request: Request, book_id: UUID) -> HttpResponse:
     """The whole book, latest first, with what is needed to compute every hash again."""
     _book(book_id)
     response = StreamingHttpResponse(_lines(book_id), content_type="text/csv; charset=utf-8")

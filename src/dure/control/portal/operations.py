@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext, ngettext
 
 from dure.control.catalogue import selectors as catalogue
 from dure.control.foundation import clock, outbox
+from dure.control.foundation.http import Request
 from dure.control.identity.guards import requires
 from dure.control.ledger import selectors as ledger
 from dure.control.settlement import selectors as settlement
@@ -64,7 +65,7 @@ def troubles(processes: list[settlement.GatewayProcessView]) -> list[Trouble]:
     return found
 
 
-def _context(request: HttpRequest) -> dict[str, Any]:
+def _context(request: Request) -> dict[str, Any]:
     processes = settlement.gateway_processes(finished_since=timedelta(hours=1))
     models = catalogue.models(actor=request.actor)
     return {
@@ -80,10 +81,10 @@ def _context(request: HttpRequest) -> dict[str, Any]:
 
 
 @requires("operator")
-def operations(request: HttpRequest) -> HttpResponse:
+def operations(request: Request) -> HttpResponse:
     return render(request, "portal/operations.html", _context(request))
 
 
 @requires("operator")
-def operations_live(request: HttpRequest) -> HttpResponse:
+def operations_live(request: Request) -> HttpResponse:
     return render(request, "portal/operations.html#state", _context(request))

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -19,6 +19,7 @@ from dure.control.catalogue import selectors as catalogue
 from dure.control.foundation import clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Forbidden
+from dure.control.foundation.http import Request
 from dure.control.identity import selectors as identity
 from dure.control.identity import services as people
 from dure.control.identity.guards import public, signed_in
@@ -53,7 +54,7 @@ class Step:
 
 @public
 @never_cache
-def home(request: HttpRequest) -> HttpResponse:
+def home(request: Request) -> HttpResponse:
     """Each reader's first page: what matters to the role they act in."""
     actor = request.actor
     if actor.kind != "person":
@@ -71,7 +72,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @signed_in
 @never_cache
-def home_live(request: HttpRequest) -> HttpResponse:
+def home_live(request: Request) -> HttpResponse:
     """The part of a first page that moves."""
     actor = request.actor
     if actor.has("officer"):
@@ -87,7 +88,7 @@ def _public_figures() -> dict[str, Any]:
 
 
 @public
-def about(request: HttpRequest) -> HttpResponse:
+def about(request: Request) -> HttpResponse:
     """What Dure is, for everyone."""
     models = catalogue.models(actor=request.actor)
     return render(request, "portal/public_home.html", {**_public_figures(), "models": models[:6]})
@@ -95,7 +96,7 @@ def about(request: HttpRequest) -> HttpResponse:
 
 @public
 @never_cache
-def public_figures(request: HttpRequest) -> HttpResponse:
+def public_figures(request: Request) -> HttpResponse:
     return render(request, "portal/public_home.html#figures", _public_figures())
 
 
@@ -178,7 +179,7 @@ def _provider(actor: Actor) -> dict[str, Any]:
     }
 
 
-def _back(request: HttpRequest) -> HttpResponseRedirect:
+def _back(request: Request) -> HttpResponseRedirect:
     target = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}, require_https=request.is_secure())
     return HttpResponseRedirect(target if safe and target.startswith("/") else reverse("portal:home"))
@@ -192,7 +193,7 @@ def _remember(response: HttpResponse, cookie: str, value: str) -> None:
 
 @public
 @require_POST
-def language(request: HttpRequest) -> HttpResponse:
+def language(request: Request) -> HttpResponse:
     """Read in another language; a person who is signed in gets notices in it, too."""
     response = _back(request)
     chosen = request.POST.get("language", "")
@@ -205,7 +206,7 @@ def language(request: HttpRequest) -> HttpResponse:
 
 @public
 @require_POST
-def display(request: HttpRequest) -> HttpResponse:
+def display(request: Request) -> HttpResponse:
     """Standard or high contrast, kept in a cookie."""
     response = _back(request)
     chosen = request.POST.get("display", "")
@@ -216,12 +217,12 @@ def display(request: HttpRequest) -> HttpResponse:
 
 @signed_in
 @require_POST
-def act_for(request: HttpRequest) -> HttpResponse:
+def act_for(request: Request) -> HttpResponse:
     """Act for another of one's organisations, from the next page on."""
     chosen = request.POST.get("organisation", "")
     person_id = request.actor.person_id
     memberships = identity.memberships_of(person_id) if person_id else []
     if chosen not in {str(membership.organisation.id) for membership in memberships}:
-        raise Forbidden()
+        raise Forbidden
     request.session[SESSION_KEY] = str(UUID(chosen))
     return redirect("portal:home")

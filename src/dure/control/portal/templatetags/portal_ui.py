@@ -244,7 +244,7 @@ def event_detail(event: Any) -> str:
 
 
 @register.filter
-def page_numbers(page: Page) -> list[int | None]:
+def page_numbers(page: Page[Any]) -> list[int | None]:
     """Numbers to link around the current one; None is a gap."""
     return [
         number if isinstance(number, int) else None
@@ -262,7 +262,7 @@ def percent_of(part: int, whole: int) -> str:
     if not whole:
         return "–"
     share = part * 100 / whole
-    return "< 0.1%" if 0 < share < 0.1 else f"{share:.1f}%"
+    return gettext("less than 0.1%") if 0 < share < 0.1 else f"{share:.1f}%"
 
 
 @register.filter

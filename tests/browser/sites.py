@@ -1,0 +1,50 @@
+"""Every page of the portal, with who looks at it. A new page belongs here; screenshots and checks follow."""
+
+
+def pages(seed: dict) -> list[tuple[str, str, str]]:
+    """(name, role or "", path)."""
+    award, unused, book, key = (
+        f"/awards/{seed['busy']}/",
+        f"/awards/{seed['unused']}/",
+        f"/ledger/{seed['programme']}/",
+        seed["key"],
+    )
+    return [
+        ("home-public", "", "/"),
+        ("models", "", "/models/"),
+        ("model", "", "/models/smollm2-135m-instruct/"),
+        ("model-unreachable", "", "/models/nuri-hyper-82b/"),
+        ("models-none", "", "/models/?q=nothing-like-this"),
+        ("ledger-public", "", "/ledger/"),
+        ("book-public", "", book),
+        ("sign-in", "", "/account/login/"),
+        ("password-reset", "", "/account/password/reset/"),
+        ("not-found", "", "/nowhere/"),
+        ("home-startup", "startup", "/"),
+        ("home-newcomer", "newcomer", "/"),
+        ("awards", "startup", "/awards/"),
+        ("award", "startup", award),
+        ("award-filtered", "startup", award + "?status=failed"),
+        ("award-none-match", "startup", award + "?model=none"),
+        ("award-unused", "newcomer", unused),
+        ("award-viewer", "viewer", award),
+        ("key-issue", "startup", award + "keys/issue/"),
+        ("key-revoke", "startup", f"{award}keys/{key}/revoke/"),
+        ("key-replace", "startup", f"{award}keys/{key}/replace/"),
+        ("account", "startup", "/account/"),
+        ("forbidden", "startup", "/operations/"),
+        ("home-officer", "officer", "/"),
+        ("awards-officer", "officer", "/awards/"),
+        ("home-provider", "provider", "/"),
+        ("earnings", "provider", "/earnings/"),
+        ("operations", "operator", "/operations/"),
+        ("book", "auditor", book),
+        ("transfer", "auditor", book + "3/"),
+    ]
+
+
+#: Names alone, for tests to be named by before there is a seed.
+NAMES = [
+    name
+    for name, _role, _path in pages({"busy": "", "unused": "", "programme": "", "key": ""})
+]
