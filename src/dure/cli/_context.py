@@ -40,7 +40,7 @@ INSTANCE_VARIABLES = {
 class Refusal(click.ClickException):
     """A command cannot do what it was asked: one sentence with a stable code, then what to do about it."""
 
-    exit_code = 1
+    exit_code: int = 1  # type: ignore[misc]  # click's is a class variable; ours is each refusal's own
 
     def __init__(self, code: str, message: str, *, remedy: str = "", exit_code: int = 1) -> None:
         super().__init__(message)

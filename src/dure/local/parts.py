@@ -68,7 +68,7 @@ class Part:
         self.process = None
         self.ready = False
         self.failures = 0 if time.monotonic() - self.started_at > LIVED_WELL_SECONDS else self.failures
-        wait = min(FIRST_WAIT_SECONDS * 2**self.failures, LONGEST_WAIT_SECONDS)
+        wait: float = min(FIRST_WAIT_SECONDS * 2**self.failures, LONGEST_WAIT_SECONDS)
         self.failures += 1
         self.start_at = time.monotonic() + wait
         return wait

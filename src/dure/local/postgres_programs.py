@@ -87,7 +87,7 @@ def programs(account: Account) -> Path:
 
 def _can_run(install: Path, account: Account) -> bool:
     """Whether initdb starts; unlike the server it needs the wheel's libraries, so it finds out more."""
-    command = [install / "bin" / "initdb", "--version"]
+    command = [str(install / "bin" / "initdb"), "--version"]
     try:
         done = subprocess.run(command, check=False, capture_output=True, cwd="/", **account.popen_arguments)
     except OSError:

@@ -3,12 +3,12 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
 
 from dure.control.access import selectors, services
 from dure.control.access.services import IssuedKey
 from dure.control.foundation import clock
+from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, actor_of, audience
 
 router = Router(tags=["access"])
@@ -55,14 +55,14 @@ class RotateIn(Schema):
 
 @router.get("/awards/{award_id}/keys", response={200: list[KeyOut], **ERRORS})
 @audience("signed_in")
-def list_keys(request: HttpRequest, award_id: UUID, working_only: bool = False) -> object:
+def list_keys(request: Request, award_id: UUID, working_only: bool = False) -> object:
     """An award's keys, newest first."""
     return selectors.keys(actor=actor_of(request), award_id=award_id, working_only=working_only)
 
 
 @router.post("/awards/{award_id}/keys", response={201: IssuedKeyOut, **ERRORS})
 @audience("administrator", "developer")
-def issue_key(request: HttpRequest, award_id: UUID, body: KeyIn) -> object:
+def issue_key(request: Request, award_id: UUID, body: KeyIn) -> object:
     """A new key; `secret` is shown this once."""
     issued = services.issue_key(
         actor=actor_of(request), award_id=award_id, name=body.name, expires_at=_aware(body.expires_at)
@@ -72,7 +72,7 @@ def issue_key(request: HttpRequest, award_id: UUID, body: KeyIn) -> object:
 
 @router.post("/keys/{key_id}/revoke", response={200: KeyOut, **ERRORS})
 @audience("administrator", "developer", "officer", "operator")
-def revoke_key(request: HttpRequest, key_id: UUID, body: RevokeIn) -> object:
+def revoke_key(request: Request, key_id: UUID, body: RevokeIn) -> object:
     """Stop a key for good; doing so again changes nothing."""
     view, _changed = services.revoke_key(actor=actor_of(request), key_id=key_id, reason=body.reason)
     return view
@@ -80,7 +80,7 @@ def revoke_key(request: HttpRequest, key_id: UUID, body: RevokeIn) -> object:
 
 @router.post("/keys/{key_id}/rotate", response={201: IssuedKeyOut, **ERRORS})
 @audience("administrator", "developer")
-def rotate_key(request: HttpRequest, key_id: UUID, body: RotateIn) -> object:
+def rotate_key(request: Request, key_id: UUID, body: RotateIn) -> object:
     """A successor for a key, which works on for a while; `secret` is shown this once."""
     issued = services.rotate_key(
         actor=actor_of(request),

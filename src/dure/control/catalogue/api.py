@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest
 from ninja import Field, Router, Schema
 
 from dure.control.catalogue import selectors, services
+from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, actor_of, audience
 
 router = Router(tags=["catalogue"])
@@ -103,7 +103,7 @@ class AddressOut(Schema):
 @router.get("/models", response={200: list[ModelOut], **ERRORS})
 @audience("public")
 def list_models(
-    request: HttpRequest, search: str = "", endpoint: str = "", include_retired: bool = False
+    request: Request, search: str = "", endpoint: str = "", include_retired: bool = False
 ) -> object:
     """What is offered, by name."""
     return selectors.models(
@@ -113,21 +113,21 @@ def list_models(
 
 @router.get("/models/{path:name}/prices", response={200: list[PriceOut], **ERRORS})
 @audience("public")
-def list_prices(request: HttpRequest, name: str) -> object:
+def list_prices(request: Request, name: str) -> object:
     """A model's prices, latest first; those still ahead for the signed-in who may see them."""
     return list(selectors.model(actor=actor_of(request), name=name).price_history)
 
 
 @router.get("/models/{path:name}/deployments", response={200: list[DeploymentOut], **ERRORS})
 @audience("signed_in")
-def list_deployments(request: HttpRequest, name: str) -> object:
+def list_deployments(request: Request, name: str) -> object:
     """Where a model is served."""
     return list(selectors.model(actor=actor_of(request), name=name).deployments)
 
 
 @router.put("/models/{path:name}/deployments/{deployment}/address", response={200: AddressOut, **ERRORS})
 @audience("operator", "provider_manager")
-def set_address(request: HttpRequest, name: str, deployment: str, body: AddressIn) -> object:
+def set_address(request: Request, name: str, deployment: str, body: AddressIn) -> object:
     """Point a deployment at an address, or mark it unreachable."""
     changed = services.set_deployment_address(
         actor=actor_of(request), model=name, deployment=deployment, base_url=body.base_url
@@ -137,14 +137,14 @@ def set_address(request: HttpRequest, name: str, deployment: str, body: AddressI
 
 @router.get("/models/{path:name}", response={200: ModelOut, **ERRORS})
 @audience("public")
-def show_model(request: HttpRequest, name: str) -> object:
+def show_model(request: Request, name: str) -> object:
     """One model."""
     return selectors.model(actor=actor_of(request), name=name)
 
 
 @router.post("/catalogue", response={200: ApplyOut, **ERRORS})
 @audience("operator", "provider_manager")
-def apply(request: HttpRequest, body: ApplyIn) -> object:
+def apply(request: Request, body: ApplyIn) -> object:
     """Make the catalogue what the document says, or with `dry_run` only tell the difference."""
     diff = services.apply(actor=actor_of(request), document=body.document, dry_run=body.dry_run)
     return {"dry_run": diff.dry_run, "changes": list(diff.changes)}

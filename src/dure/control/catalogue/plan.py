@@ -246,9 +246,9 @@ def _describe_prices(made: ModelPlan, standing: Mapping[datetime, CurrentPrice],
             )
         )
         timeline[moment] = price.meters
-    for price in made.withdraw_prices:
-        if price.effective_from not in additions:
-            detail = f"{show_meters(price.meters)} from {show_moment(price.effective_from)}"
+    for gone_price in made.withdraw_prices:
+        if gone_price.effective_from not in additions:
+            detail = f"{show_meters(gone_price.meters)} from {show_moment(gone_price.effective_from)}"
             made.changes.append(Change("-", "price", made.spec.name, detail))
 
 

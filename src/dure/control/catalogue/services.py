@@ -7,13 +7,13 @@ business rows, then ledger books, then the audit trail, then the directory.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from django.db import IntegrityError, connection, transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from dure.contracts.directory import DeploymentEntry, ModelEntry
+from dure.contracts.directory import DeploymentEntry, Dialect, ModelEntry
 from dure.contracts.directory import Price as PriceEntry
 from dure.control.catalogue import rules
 from dure.control.catalogue.document import Document, base_url_problem, read
@@ -225,7 +225,7 @@ def _write(made: ModelPlan, providers: Mapping[str, Provider], now: datetime) ->
     if withdrawn:
         Price.objects.filter(pk__in=withdrawn).update(withdrawn_at=now)
     Price.objects.bulk_create(
-        Price(model=model, effective_from=price.effective_from, meters=price.meters, created_at=now)
+        Price(model=model, effective_from=price.effective_from or now, meters=price.meters, created_at=now)
         for price in made.add_prices
     )
     for wanted in made.deployments:
@@ -288,7 +288,7 @@ def _deployment_entry(row: Deployment) -> DeploymentEntry:
         provider=str(row.provider_id),
         base_url=row.base_url,
         upstream_model=row.upstream_model,
-        dialect=row.dialect,
+        dialect=cast("Dialect", row.dialect),
         credential=row.credential,
         weight=row.weight,
         priority=row.priority,

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import get_args
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 
 from dure.contracts.directory import Endpoint
 from dure.control.catalogue import selectors
+from dure.control.foundation.http import Request
 from dure.control.identity.guards import public
 
 
@@ -19,7 +20,7 @@ class _PriceRow:
 
 
 @public
-def models(request: HttpRequest) -> HttpResponse:
+def models(request: Request) -> HttpResponse:
     search, endpoint = request.GET.get("q", "").strip()[:100], request.GET.get("endpoint", "")
     offered = selectors.models(actor=request.actor, search=search, endpoint=endpoint)
     context = {"models": offered, "search": search, "endpoint": endpoint, "endpoints": get_args(Endpoint)}
@@ -27,7 +28,7 @@ def models(request: HttpRequest) -> HttpResponse:
 
 
 @public
-def model(request: HttpRequest, name: str) -> HttpResponse:
+def model(request: Request, name: str) -> HttpResponse:
     found = selectors.model(actor=request.actor, name=name)
     meters = sorted({meter for price in found.price_history for meter in price.meters}, key=_meter_order)
     rows = [

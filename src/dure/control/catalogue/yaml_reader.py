@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
+from io import StringIO
 from typing import Any
 
 import yaml
@@ -127,7 +128,7 @@ class Reader:
 
     def _from_values(self, values: Mapping[str, Any]) -> Node | None:
         try:
-            node: Node = _Plain("").represent_data(dict(values))
+            node: Node = _Plain(StringIO()).represent_data(dict(values))
         except (yaml.YAMLError, RecursionError):
             self.note(
                 Place(""), _("The document holds values that are neither text, number, list nor fields.")
@@ -287,7 +288,7 @@ class Fields:
                 _("Put it in quotes.") if isinstance(node, ScalarNode) and node.value else "",
             )
             return default
-        value = node.value.strip()
+        value: str = node.value.strip()
         if required and not value:
             self.note(name, _("This field is empty."))
         elif len(value) > most:

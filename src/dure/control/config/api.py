@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from django.db import DataError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.utils.translation import gettext
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
@@ -16,19 +16,20 @@ from ninja.utils import check_csrf
 
 from dure import __version__
 from dure.control.foundation.errors import DureError
+from dure.control.foundation.http import Request
 from dure.control.foundation.rest import check_audience
 
 #: Rooms with a router, in the order their operations are documented.
 ROOMS = ("identity", "catalogue", "programmes", "access", "settlement", "ledger")
 
 
-def caller(request: HttpRequest) -> bool:
+def caller(request: Request) -> bool:
     """Every caller passes here, for each operation declares its own audience; a session needs its CSRF token.
 
     Who calls was found by `identity.middleware`: a token's person, else the session's.
     """
     if "Authorization" in request.headers:
-        check_audience(request.actor, ("signed_in",), token_given=True)  # type: ignore[attr-defined]
+        check_audience(request.actor, ("signed_in",), token_given=True)
     elif request.method not in {"GET", "HEAD"} and request.user.is_authenticated and check_csrf(request):
         raise DureError("csrf_failed", gettext("The form's protection token is missing or old."), status=403)
     return True
@@ -44,12 +45,12 @@ api = NinjaAPI(
 
 
 @api.exception_handler(DureError)
-def _rule(request: HttpRequest, error: DureError) -> HttpResponse:
+def _rule(request: Request, error: DureError) -> HttpResponse:
     return api.create_response(request, {"error": error.as_dict()}, status=error.status)
 
 
 @api.exception_handler(ValidationError)
-def _input(request: HttpRequest, error: ValidationError) -> HttpResponse:
+def _input(request: Request, error: ValidationError) -> HttpResponse:
     first = error.errors[0]
     field = ".".join(str(part) for part in first["loc"][1:]) or None
     body = {
@@ -65,13 +66,13 @@ def _input(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 
 @api.exception_handler(HttpError)
-def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
+def _http(request: Request, error: HttpError) -> HttpResponse:
     body = {"code": "request_invalid", "message": str(error), "field": None, "remedy": ""}
     return api.create_response(request, {"error": body}, status=error.status_code)
 
 
 @api.exception_handler(DataError)
-def _unstorable(request: HttpRequest, error: DataError) -> HttpResponse:
+def _unstorable(request: Request, error: DataError) -> HttpResponse:
     """No value for PostgreSQL, though it passed every check of ours: a NUL, a number beyond its columns."""
     body = {
         "code": "input_invalid",
@@ -83,7 +84,7 @@ def _unstorable(request: HttpRequest, error: DataError) -> HttpResponse:
 
 
 @api.exception_handler(OperationalError)
-def _away(request: HttpRequest, error: OperationalError) -> HttpResponse:
+def _away(request: Request, error: OperationalError) -> HttpResponse:
     body = {
         "code": "database_away",
         "message": gettext("The database cannot be reached just now. Nothing was changed."),

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.utils.translation import gettext_lazy as _
 from ninja import Schema
 from ninja.decorators import decorate_view
 
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import DureError, Forbidden
+from dure.control.foundation.http import Request
 
 
 class ErrorBody(Schema):
@@ -34,9 +35,9 @@ class ErrorSchema(Schema):
 ERRORS = {401: ErrorSchema, 403: ErrorSchema, 404: ErrorSchema, 409: ErrorSchema, 422: ErrorSchema}
 
 
-def actor_of(request: HttpRequest) -> Actor:
+def actor_of(request: Request) -> Actor:
     """The actor of a REST request: a token's person, else the session's."""
-    return request.actor  # type: ignore[attr-defined, no-any-return]
+    return request.actor
 
 
 def audience(*who: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -49,7 +50,7 @@ def audience(*who: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         operation = run.__self__  # type: ignore[attr-defined]
 
         @wraps(run)
-        def guarded(request: HttpRequest, **values: Any) -> HttpResponse:
+        def guarded(request: Request, **values: Any) -> HttpResponse:
             try:
                 check_audience(actor_of(request), who, token_given="Authorization" in request.headers)
             except DureError as error:

@@ -3,10 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from pydantic import AwareDatetime
 
+from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, actor_of, audience
 from dure.control.identity import selectors, services
 
@@ -65,7 +65,7 @@ class IssuedTokenOut(TokenOut):
 @router.get("/organisations", response={200: list[OrganisationOut], **ERRORS})
 @audience("officer", "operator", "auditor")
 def list_organisations(
-    request: HttpRequest,
+    request: Request,
     kind: str | None = None,
     search: str | None = None,
     limit: int = Query(100, ge=1, le=500),
@@ -77,7 +77,7 @@ def list_organisations(
 
 @router.post("/organisations", response={201: OrganisationOut, **ERRORS})
 @audience("officer", "operator")
-def add_organisation(request: HttpRequest, body: OrganisationIn) -> object:
+def add_organisation(request: Request, body: OrganisationIn) -> object:
     """Add an organisation."""
     view = services.add_organisation(
         actor=actor_of(request), slug=body.slug, kind=body.kind, name_ko=body.name_ko, name_en=body.name_en
@@ -87,14 +87,14 @@ def add_organisation(request: HttpRequest, body: OrganisationIn) -> object:
 
 @router.get("/organisations/{slug}", response={200: OrganisationOut, **ERRORS})
 @audience("signed_in")
-def show_organisation(request: HttpRequest, slug: str) -> object:
+def show_organisation(request: Request, slug: str) -> object:
     """One organisation, by short name or id; others' are not there."""
     return selectors.organisation_for(actor=actor_of(request), slug_or_id=slug)
 
 
 @router.get("/me", response={200: MeOut, **ERRORS})
 @audience("signed_in")
-def me(request: HttpRequest) -> object:
+def me(request: Request) -> object:
     """Who calls, for which organisation, with what roles."""
     actor = actor_of(request)
     assert actor.person_id is not None
@@ -108,7 +108,7 @@ def me(request: HttpRequest) -> object:
 
 @router.get("/tokens", response={200: list[TokenOut], **ERRORS})
 @audience("signed_in")
-def list_tokens(request: HttpRequest) -> object:
+def list_tokens(request: Request) -> object:
     """One's own personal access tokens."""
     actor = actor_of(request)
     assert actor.person_id is not None
@@ -117,7 +117,7 @@ def list_tokens(request: HttpRequest) -> object:
 
 @router.post("/tokens", response={201: IssuedTokenOut, **ERRORS})
 @audience("signed_in")
-def issue_token(request: HttpRequest, body: TokenIn) -> object:
+def issue_token(request: Request, body: TokenIn) -> object:
     """A new token; `secret` is shown this once."""
     view, secret = services.issue_token(actor=actor_of(request), name=body.name, expires_at=body.expires_at)
     return Status(201, {**{name: getattr(view, name) for name in TokenOut.model_fields}, "secret": secret})
@@ -125,6 +125,6 @@ def issue_token(request: HttpRequest, body: TokenIn) -> object:
 
 @router.delete("/tokens/{token_id}", response={200: TokenOut, **ERRORS})
 @audience("signed_in")
-def revoke_token(request: HttpRequest, token_id: UUID) -> object:
+def revoke_token(request: Request, token_id: UUID) -> object:
     """Revoke a token; doing so again changes nothing."""
     return services.revoke_token(actor=actor_of(request), token_id=token_id)

@@ -12,9 +12,10 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 
 from dure.control.foundation.errors import Forbidden
+from dure.control.foundation.http import Request
 
 View = Callable[..., HttpResponse]
 
@@ -28,7 +29,7 @@ def signed_in(view: View) -> View:
     """Any person who is signed in may open this view."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         if not request.user.is_authenticated:
             return redirect_to_login(request.get_full_path())
         return view(request, *args, **kwargs)
@@ -41,10 +42,10 @@ def requires(*roles: str) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def guarded(request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
             if not request.user.is_authenticated:
                 return redirect_to_login(request.get_full_path())
-            if not request.actor.has(*roles):  # type: ignore[attr-defined]
+            if not request.actor.has(*roles):
                 raise Forbidden
             return view(request, *args, **kwargs)
 

@@ -200,9 +200,9 @@ def set_password(*, actor: Actor, person_id: UUID, password: str) -> None:
 @transaction.atomic
 def update_profile(*, actor: Actor, name: str, language: str) -> PersonView:
     """Change one's own name and language."""
-    person = Person.objects.select_for_update().filter(pk=actor.person_id).first()
-    if person is None:
+    if actor.person_id is None:
         raise Forbidden
+    person = Person.objects.select_for_update().get(pk=actor.person_id)
     if language not in {"ko", "en"}:
         raise Invalid("language_unknown", _("The language is ko or en."), field="language")
     before = {"name": person.name, "language": person.language}

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import translation
 from django.utils.translation import gettext as _
@@ -12,17 +12,18 @@ from django.views.decorators.http import require_http_methods, require_POST
 from dure.control.foundation import clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import DureError
+from dure.control.foundation.http import Request
 from dure.control.identity import selectors, services
 from dure.control.identity.forms import ProfileForm, TokenForm
 from dure.control.identity.guards import signed_in
 from dure.control.identity.sign_in import remember_language
 
 
-def _actor(request: HttpRequest) -> Actor:
-    return request.actor  # type: ignore[attr-defined, no-any-return]
+def _actor(request: Request) -> Actor:
+    return request.actor
 
 
-def _page(request: HttpRequest, *, status: int = 200, **extra: object) -> HttpResponse:
+def _page(request: Request, *, status: int = 200, **extra: object) -> HttpResponse:
     person_id = _actor(request).person_id
     assert person_id is not None
     context = {
@@ -38,7 +39,7 @@ def _page(request: HttpRequest, *, status: int = 200, **extra: object) -> HttpRe
 
 @signed_in
 @require_http_methods(["GET", "POST"])
-def profile(request: HttpRequest) -> HttpResponse:
+def profile(request: Request) -> HttpResponse:
     """One's details; the language chosen here is the language of pages and notices."""
     if request.method == "GET":
         return _page(request)
@@ -59,7 +60,7 @@ def profile(request: HttpRequest) -> HttpResponse:
 
 @signed_in
 @require_POST
-def issue_token(request: HttpRequest) -> HttpResponse:
+def issue_token(request: Request) -> HttpResponse:
     """Issue a token and show it, this once, on the page that answers."""
     form = TokenForm(request.POST)
     if not form.is_valid():
@@ -79,7 +80,7 @@ def issue_token(request: HttpRequest) -> HttpResponse:
 
 @signed_in
 @require_POST
-def revoke_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
+def revoke_token(request: Request, token_id: UUID) -> HttpResponse:
     token = services.revoke_token(actor=_actor(request), token_id=token_id)
     messages.success(request, _("The token “%(name)s” no longer works.") % {"name": token.name})
     return redirect("identity:profile")

@@ -3,10 +3,10 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from django.http import HttpRequest
 from ninja import Router, Schema
 
 from dure.control.foundation.errors import NotFound
+from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, audience
 from dure.control.ledger import selectors
 
@@ -67,14 +67,14 @@ class VerificationOut(Schema):
 
 @router.get("/ledger/books", response={200: list[BookOut], **ERRORS})
 @audience("public")
-def list_books(request: HttpRequest) -> object:
+def list_books(request: Request) -> object:
     """One book a programme."""
     return selectors.books()
 
 
 @router.get("/ledger/books/{book_id}/accounts", response={200: list[AccountOut], **ERRORS})
 @audience("public")
-def list_accounts(request: HttpRequest, book_id: UUID, kind: str | None = None) -> object:
+def list_accounts(request: Request, book_id: UUID, kind: str | None = None) -> object:
     """The accounts of a book and what they hold."""
     _book(book_id)
     return selectors.accounts(book_id=book_id, kind=kind)
@@ -83,7 +83,7 @@ def list_accounts(request: HttpRequest, book_id: UUID, kind: str | None = None) 
 @router.get("/ledger/books/{book_id}/transfers", response={200: list[TransferOut], **ERRORS})
 @audience("public")
 def list_transfers(
-    request: HttpRequest,
+    request: Request,
     book_id: UUID,
     kind: str | None = None,
     before_sequence: int | None = None,
@@ -98,7 +98,7 @@ def list_transfers(
 
 @router.get("/ledger/books/{book_id}/heads", response={200: list[DayHeadOut], **ERRORS})
 @audience("public")
-def list_heads(request: HttpRequest, book_id: UUID) -> object:
+def list_heads(request: Request, book_id: UUID) -> object:
     """The published heads of past days."""
     _book(book_id)
     return selectors.day_heads(book_id=book_id)
@@ -106,7 +106,7 @@ def list_heads(request: HttpRequest, book_id: UUID) -> object:
 
 @router.get("/ledger/verification", response={200: VerificationOut, **ERRORS})
 @audience("public")
-def verification(request: HttpRequest) -> object:
+def verification(request: Request) -> object:
     """The outcome of the last recount of everything."""
     state = selectors.verification_state()
     if state is None:

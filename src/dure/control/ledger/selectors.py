@@ -179,7 +179,7 @@ def escrow_by_counterpart(*, counterpart_ids: Collection[UUID], unit: str = "KRW
         .values("counterpart_id")
         .annotate(held=Sum(F("credits_posted") - F("debits_posted")))
     )
-    return {row["counterpart_id"]: row["held"] for row in rows}
+    return {row["counterpart_id"]: row["held"] for row in rows if row["counterpart_id"] is not None}
 
 
 def escrow_of_awards(*, counterpart_id: UUID, unit: str = "KRW") -> dict[UUID, int]:

@@ -140,7 +140,7 @@ def publish_day_heads(*, at: datetime | None = None) -> int:
             """,
             [today],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def verify(

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
 
 from dure.contracts.money import MICRO_WON_PER_WON
 from dure.control.access.services import Limits
 from dure.control.foundation import clock
+from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, actor_of, audience
 from dure.control.identity import selectors as identity
 from dure.control.programmes import selectors, services
@@ -123,7 +123,7 @@ class EndIn(Schema):
 
 @router.get("/programmes", response={200: list[ProgrammeOut], **ERRORS})
 @audience("public")
-def list_programmes(request: HttpRequest, search: str = "", state: str = "") -> object:
+def list_programmes(request: Request, search: str = "", state: str = "") -> object:
     """Programmes and what became of their money; public."""
     return [
         view.as_dict() for view in selectors.programmes(actor=actor_of(request), search=search, state=state)
@@ -132,7 +132,7 @@ def list_programmes(request: HttpRequest, search: str = "", state: str = "") -> 
 
 @router.post("/programmes", response={200: ProgrammeOut, 201: ProgrammeOut, **ERRORS})
 @audience("officer")
-def add_programme(request: HttpRequest, body: ProgrammeIn) -> object:
+def add_programme(request: Request, body: ProgrammeIn) -> object:
     """Found a programme with its first appropriation."""
     added = services.add_programme(
         actor=actor_of(request),
@@ -148,14 +148,14 @@ def add_programme(request: HttpRequest, body: ProgrammeIn) -> object:
 
 @router.get("/programmes/{slug}", response={200: ProgrammeOut, **ERRORS})
 @audience("public")
-def show_programme(request: HttpRequest, slug: str) -> object:
+def show_programme(request: Request, slug: str) -> object:
     """One programme; public."""
     return selectors.programme(actor=actor_of(request), slug=slug).as_dict()
 
 
 @router.post("/programmes/{slug}/appropriations", response={200: ProgrammeOut, 201: ProgrammeOut, **ERRORS})
 @audience("officer")
-def appropriate(request: HttpRequest, slug: str, body: AppropriationIn) -> object:
+def appropriate(request: Request, slug: str, body: AppropriationIn) -> object:
     """Put more money into a programme."""
     added = services.appropriate(
         actor=actor_of(request),
@@ -170,7 +170,7 @@ def appropriate(request: HttpRequest, slug: str, body: AppropriationIn) -> objec
 @router.get("/awards", response={200: AwardPageOut, **ERRORS})
 @audience("signed_in")
 def list_awards(
-    request: HttpRequest,
+    request: Request,
     programme: str = "",
     organisation: str = "",
     state: str = "",
@@ -207,7 +207,7 @@ def list_awards(
 
 @router.post("/awards", response={200: AwardOut, 201: AwardOut, **ERRORS})
 @audience("officer")
-def grant_award(request: HttpRequest, body: AwardIn) -> object:
+def grant_award(request: Request, body: AwardIn) -> object:
     """Grant an organisation money of a programme; never more than the programme has left."""
     granted = services.grant_award(
         actor=actor_of(request),
@@ -226,14 +226,14 @@ def grant_award(request: HttpRequest, body: AwardIn) -> object:
 
 @router.get("/awards/{award_id}", response={200: AwardOut, **ERRORS})
 @audience("signed_in")
-def show_award(request: HttpRequest, award_id: UUID) -> object:
+def show_award(request: Request, award_id: UUID) -> object:
     """One award; others' are not there."""
     return selectors.award(actor=actor_of(request), award_id=award_id).as_dict()
 
 
 @router.post("/awards/{award_id}/end", response={200: AwardOut, **ERRORS})
 @audience("officer")
-def end_award(request: HttpRequest, award_id: UUID, body: EndIn) -> object:
+def end_award(request: Request, award_id: UUID, body: EndIn) -> object:
     """End an award; what is unspent goes back to the programme. Doing so again changes nothing."""
     view, _changed = services.end_award(actor=actor_of(request), award_id=award_id, reason=body.reason)
     return view.as_dict()

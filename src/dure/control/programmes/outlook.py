@@ -6,11 +6,11 @@ from datetime import date, timedelta
 
 from django.utils.translation import get_language, gettext
 
+from dure.contracts.money import MICRO_WON_PER_WON
 from dure.control.foundation import clock
 from dure.control.foundation.money import format_won
 from dure.control.programmes.forecast import Forecast, burn_down, forecast
 from dure.control.programmes.selectors import AwardView
-from dure.contracts.money import MICRO_WON_PER_WON
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Questions about programmes and awards: what was decided, and what the ledger says is left."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -436,7 +436,9 @@ def _visible(actor: Actor) -> QuerySet[Award]:
 def _sums(rows: QuerySet[Award]) -> AwardSums:
     decided = rows.aggregate(granted=Sum("granted_micro_won"), returned=Sum("returned_micro_won"))
     granted, returned = int(decided["granted"] or 0), int(decided["returned"] or 0)
-    held = ledger.balances_by_kind(owner_ids=rows.values("pk"), kinds=("award", "escrow"))
+    # A subquery, not a list: the database joins, however many rows there are.
+    owners: Any = rows.values("pk")
+    held = ledger.balances_by_kind(owner_ids=owners, kinds=("award", "escrow"))
     escrow = sum(kinds.get("escrow", 0) for kinds in held.values())
     remaining = escrow + sum(kinds.get("award", 0) for kinds in held.values())
     return AwardSums(
@@ -481,8 +483,8 @@ def _ref(row: Programme) -> ProgrammeRef:
 def _programme_views(rows: list[Programme]) -> list[ProgrammeView]:
     ids = [row.pk for row in rows]
     books = ledger.balances_by_book(book_ids=ids)
-    counts = {
-        line["programme_id"]: line
+    counts: dict[UUID, dict[str, Any]] = {
+        line["programme_id"]: dict(line)
         for line in Award.objects.filter(programme_id__in=ids)
         .values("programme_id")
         .annotate(
@@ -495,7 +497,7 @@ def _programme_views(rows: list[Programme]) -> list[ProgrammeView]:
     views = []
     for row in rows:
         money = _money([books.get(row.pk, {})])
-        count = counts.get(row.pk, {})
+        count: Mapping[str, Any] = counts.get(row.pk, {})
         views.append(
             ProgrammeView(
                 id=row.pk,

@@ -11,7 +11,7 @@ before it writes its own audit event: what they lock must not come after the tra
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -30,7 +30,7 @@ from dure.control.ledger import services as ledger
 from dure.control.programmes import checks, rules, selectors
 from dure.control.programmes.models import Appropriation, Award, Programme
 from dure.control.programmes.selectors import AwardView, ProgrammeView
-from dure.control.programmes.workflow import may_become
+from dure.control.programmes.workflow import AwardState, may_become
 
 __all__ = [
     "Added",
@@ -196,7 +196,7 @@ def end_award(
             raise NotFound(_("There is no award with this id."), code="award_not_found")
         if not rules.may_move_money(actor, row.programme.agency_id):
             raise Forbidden
-        if not may_become(row.state, "returning"):
+        if not may_become(cast("AwardState", row.state), "returning"):
             return selectors.award_views([row])[0], False
         if not reason:
             raise Invalid(

@@ -5,18 +5,18 @@ from datetime import date, timedelta
 from typing import Any, get_args
 from uuid import UUID
 
+from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext, ngettext
-from django.contrib import messages
 from django.views.decorators.cache import never_cache
 
 from dure.contracts.usage import UsageStatus
 from dure.control.access import selectors as access
 from dure.control.access import services as keys
-from dure.control.foundation import clock
 from dure.control.foundation.errors import DureError, Invalid
+from dure.control.foundation.http import Request
 from dure.control.identity.guards import signed_in
 from dure.control.programmes import selectors
 from dure.control.programmes.forms import KeyForm
@@ -34,7 +34,7 @@ def _number(text: str) -> int:
 
 
 @signed_in
-def awards(request: HttpRequest) -> HttpResponse:
+def awards(request: Request) -> HttpResponse:
     search, state = request.GET.get("q", "").strip()[:100], request.GET.get("state", "")
     state = state if state in AWARD_STATES else ""
     found = selectors.awards(
@@ -52,7 +52,7 @@ def awards(request: HttpRequest) -> HttpResponse:
     return render(request, "programmes/awards.html", context)
 
 
-def _filters(request: HttpRequest) -> dict[str, Any]:
+def _filters(request: Request) -> dict[str, Any]:
     status, before = request.GET.get("status", ""), request.GET.get("before", "")
     try:
         cursor = UUID(before) if before else None
@@ -65,7 +65,7 @@ def _filters(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _calls(request: HttpRequest, award_id: UUID) -> dict[str, Any]:
+def _calls(request: Request, award_id: UUID) -> dict[str, Any]:
     filters = _filters(request)
     found = settlement.usage(
         award_id=award_id,
@@ -89,7 +89,7 @@ def spent_by_day(award_id: UUID) -> dict[date, int]:
 
 @signed_in
 @never_cache
-def award(request: HttpRequest, award_id: UUID) -> HttpResponse:
+def award(request: Request, award_id: UUID) -> HttpResponse:
     view = selectors.award(actor=request.actor, award_id=award_id)
     by_model = settlement.spend_by_model(award_ids=[award_id])
     by_day = spent_by_day(award_id)
@@ -117,7 +117,7 @@ def award(request: HttpRequest, award_id: UUID) -> HttpResponse:
 
 @signed_in
 @never_cache
-def award_live(request: HttpRequest, award_id: UUID, part: str) -> HttpResponse:
+def award_live(request: Request, award_id: UUID, part: str) -> HttpResponse:
     """A part of the award's page as it is now: `summary` or `calls`."""
     view = selectors.award(actor=request.actor, award_id=award_id)
     if part == "calls":
@@ -127,7 +127,7 @@ def award_live(request: HttpRequest, award_id: UUID, part: str) -> HttpResponse:
 
 
 @signed_in
-def award_csv(request: HttpRequest, award_id: UUID) -> HttpResponse:
+def award_csv(request: Request, award_id: UUID) -> HttpResponse:
     """The latest ten thousand calls that match the filters, with exact micro-won."""
     selectors.award(actor=request.actor, award_id=award_id)
     filters = _filters(request)
@@ -157,7 +157,7 @@ def _overlaps() -> list[tuple[int, str]]:
     return texts
 
 
-def _use_of(request: HttpRequest, award_id: UUID, key_id: UUID) -> selectors.KeyUse:
+def _use_of(request: Request, award_id: UUID, key_id: UUID) -> selectors.KeyUse:
     uses = selectors.keys_with_use(actor=request.actor, award_id=award_id)
     found = next((use for use in uses if use.key.id == key_id), None)
     if found is None:
@@ -167,7 +167,7 @@ def _use_of(request: HttpRequest, award_id: UUID, key_id: UUID) -> selectors.Key
 
 
 def _shown_once(
-    request: HttpRequest, award_id: UUID, issued: keys.IssuedKey, replaced: Any = None
+    request: Request, award_id: UUID, issued: keys.IssuedKey, replaced: Any = None
 ) -> HttpResponse:
     """The page with the secret. It is the answer to the order itself: nothing keeps the secret for a later page."""
     context = {
@@ -184,7 +184,7 @@ def _shown_once(
 
 
 @signed_in
-def issue_key(request: HttpRequest, award_id: UUID) -> HttpResponse:
+def issue_key(request: Request, award_id: UUID) -> HttpResponse:
     view = selectors.award(actor=request.actor, award_id=award_id)
     form = KeyForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -206,7 +206,7 @@ def issue_key(request: HttpRequest, award_id: UUID) -> HttpResponse:
 
 
 @signed_in
-def revoke_key(request: HttpRequest, award_id: UUID, key_id: UUID) -> HttpResponse:
+def revoke_key(request: Request, award_id: UUID, key_id: UUID) -> HttpResponse:
     use = _use_of(request, award_id, key_id)
     if request.method == "POST":
         view, changed = keys.revoke_key(actor=request.actor, key_id=key_id)
@@ -222,7 +222,7 @@ def revoke_key(request: HttpRequest, award_id: UUID, key_id: UUID) -> HttpRespon
 
 
 @signed_in
-def rotate_key(request: HttpRequest, award_id: UUID, key_id: UUID) -> HttpResponse:
+def rotate_key(request: Request, award_id: UUID, key_id: UUID) -> HttpResponse:
     use = _use_of(request, award_id, key_id)
     if request.method == "POST":
         hours = _number(request.POST.get("overlap_hours", "24"))

@@ -4,11 +4,11 @@ from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
-from django.http import HttpRequest
 from ninja import Router, Schema
 
 from dure.control.access import selectors as access
 from dure.control.foundation.errors import Forbidden, NotFound
+from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, actor_of, audience
 from dure.control.settlement import selectors
 
@@ -70,7 +70,7 @@ class GatewayOut(Schema):
 @router.get("/awards/{award_id}/usage", response={200: list[UsageOut], **ERRORS})
 @audience("signed_in")
 def list_usage(
-    request: HttpRequest,
+    request: Request,
     award_id: UUID,
     status: str | None = None,
     model: str | None = None,
@@ -88,7 +88,7 @@ def list_usage(
 @router.get("/awards/{award_id}/spend", response={200: list[SpendOut], **ERRORS})
 @audience("signed_in")
 def list_spend(
-    request: HttpRequest, award_id: UUID, by: Literal["day", "model", "key"] = "day", since: date | None = None
+    request: Request, award_id: UUID, by: Literal["day", "model", "key"] = "day", since: date | None = None
 ) -> object:
     """What an award spent, by day, model or key."""
     access.entitlement(actor=actor_of(request), award_id=award_id)
@@ -98,7 +98,7 @@ def list_spend(
 
 @router.get("/usage/{request_id}", response={200: UsageOut, **ERRORS})
 @audience("signed_in")
-def show_usage(request: HttpRequest, request_id: UUID) -> object:
+def show_usage(request: Request, request_id: UUID) -> object:
     """One call by the id its answer carried in `x-request-id`."""
     view = selectors.usage_record(request_id=request_id)
     if view is None:
@@ -110,7 +110,7 @@ def show_usage(request: HttpRequest, request_id: UUID) -> object:
 @router.get("/earnings", response={200: EarningsOut, **ERRORS})
 @audience("provider_manager", "administrator", "viewer")
 def earnings(
-    request: HttpRequest, by: Literal["day", "model"] = "day", since: date | None = None, until: date | None = None
+    request: Request, by: Literal["day", "model"] = "day", since: date | None = None, until: date | None = None
 ) -> object:
     """What one's own provider has earned. No customer is named."""
     actor = actor_of(request)
@@ -126,6 +126,6 @@ def earnings(
 
 @router.get("/gateways", response={200: list[GatewayOut], **ERRORS})
 @audience("operator", "auditor")
-def list_gateways(request: HttpRequest) -> object:
+def list_gateways(request: Request) -> object:
     """Gateway processes that run, or that ended with something left to settle."""
     return selectors.gateway_processes()

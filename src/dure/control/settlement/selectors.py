@@ -4,9 +4,10 @@ Money and tokens come from the day totals; single calls from the records. Caller
 decided whether the actor may ask about this award or provider.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Max, Q, QuerySet, Sum
@@ -93,7 +94,7 @@ class GatewayProcessView:
     last_seen_at: datetime
     finished_at: datetime | None
     posted_sequence: int
-    figures: dict
+    figures: dict[str, Any]
     silent: bool
     escrow_micro_won: int
 
@@ -223,7 +224,7 @@ def _group(field: str, rows: QuerySet[UsageDay], *, order: str) -> list[SpendLin
     return [_line(row[field], row) for row in rows.values(field).annotate(**_SUMS).order_by(order)]
 
 
-def _line(group: str | date | UUID | None, row: dict) -> SpendLine:
+def _line(group: str | date | UUID | None, row: Mapping[str, Any]) -> SpendLine:
     return SpendLine(
         group=group,
         failed_calls=int(row["failed_sum"] or 0),

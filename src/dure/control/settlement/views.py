@@ -4,13 +4,14 @@ import csv
 from datetime import date, timedelta
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import get_language, gettext, ngettext
 
 from dure.contracts.money import MICRO_WON_PER_WON
 from dure.control.foundation import clock
 from dure.control.foundation.errors import Forbidden
+from dure.control.foundation.http import Request
 from dure.control.foundation.money import format_won
 from dure.control.identity import selectors as identity
 from dure.control.identity.guards import signed_in
@@ -19,10 +20,10 @@ from dure.control.settlement import selectors
 _PERIODS = (7, 30, 90)
 
 
-def _provider_id(request: HttpRequest) -> Any:
+def _provider_id(request: Request) -> Any:
     actor = request.actor
     if actor.organisation_kind != "provider" or not actor.has("provider_manager", "administrator", "viewer"):
-        raise Forbidden()
+        raise Forbidden
     return actor.organisation_id
 
 
@@ -30,7 +31,7 @@ def _today() -> date:
     return clock.now().astimezone(clock.SEOUL).date()
 
 
-def _days(request: HttpRequest) -> int:
+def _days(request: Request) -> int:
     text = request.GET.get("days", "")
     return int(text) if text.isdigit() and int(text) in _PERIODS else 30
 
@@ -53,7 +54,7 @@ def _sum(lines: list[selectors.SpendLine]) -> selectors.SpendLine:
 
 
 @signed_in
-def earnings(request: HttpRequest) -> HttpResponse:
+def earnings(request: Request) -> HttpResponse:
     provider_id, days = _provider_id(request), _days(request)
     since = _today() - timedelta(days=days - 1)
     by_day = selectors.provider_earnings(provider_id=provider_id, by="day", since=since)
@@ -88,12 +89,12 @@ def _finding(by_day: list[selectors.SpendLine]) -> str:
 
 
 @signed_in
-def earnings_live(request: HttpRequest) -> HttpResponse:
+def earnings_live(request: Request) -> HttpResponse:
     return render(request, "settlement/earnings.html#figures", month_figures(_provider_id(request)))
 
 
 @signed_in
-def earnings_csv(request: HttpRequest) -> HttpResponse:
+def earnings_csv(request: Request) -> HttpResponse:
     """Day by model is what an invoice is made from; money in micro-won, exactly."""
     provider_id, days = _provider_id(request), _days(request)
     since = _today() - timedelta(days=days - 1)
