@@ -77,15 +77,34 @@ def prepare_answers() -> None:
     body = json.dumps(
         {
             **base,
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": ANSWER_TEXT}, "finish_reason": "stop"}],
+            "choices": [
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": ANSWER_TEXT},
+                    "finish_reason": "stop",
+                }
+            ],
             "usage": {"prompt_tokens": 24, "completion_tokens": 95, "total_tokens": 119},
         }
     ).encode()
-    Upstream.PLAIN = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
-    piece = {**base, "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": " word"}, "finish_reason": None}]}
+    Upstream.PLAIN = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+        len(body),
+        body,
+    )
+    piece = {
+        **base,
+        "object": "chat.completion.chunk",
+        "choices": [{"index": 0, "delta": {"content": " word"}, "finish_reason": None}],
+    }
     Upstream.EVENT = chunked(b"data: %b\n\n" % json.dumps(piece).encode())
-    last = {**base, "choices": [], "usage": {"prompt_tokens": 24, "completion_tokens": STREAM_CHUNKS, "total_tokens": 74}}
-    Upstream.LAST = chunked(b"data: %b\n\n" % json.dumps(last).encode()) + chunked(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+    last = {
+        **base,
+        "choices": [],
+        "usage": {"prompt_tokens": 24, "completion_tokens": STREAM_CHUNKS, "total_tokens": 74},
+    }
+    Upstream.LAST = (
+        chunked(b"data: %b\n\n" % json.dumps(last).encode()) + chunked(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+    )
 
 
 def serve_upstream(port: int) -> None:
@@ -104,8 +123,7 @@ def serve_gateway(port: int, upstream_port: int, folder: str) -> None:
     import signal
 
     import uvloop
-
-    from tests.gateway.serving.world import Bank, World, WorkerConfig
+    from tests.gateway.serving.world import Bank, WorkerConfig, World
 
     async def main():
         config = WorkerConfig(database_url="", journal_dir=folder)
@@ -182,14 +200,30 @@ wrk.body = '{body}'
 
 
 def measure_plain(port: int, pid: int, options, folder: Path, key: str) -> dict:
-    body = json.dumps({"model": "small", "messages": [{"role": "user", "content": "Tell me a story " * 4}], "max_tokens": 100})
+    body = json.dumps(
+        {
+            "model": "small",
+            "messages": [{"role": "user", "content": "Tell me a story " * 4}],
+            "max_tokens": 100,
+        }
+    )
     script = folder / "plain.lua"
     script.write_text(WRK_SCRIPT.format(key=key, body=body))
     before = cpu_seconds(pid)
     out = subprocess.run(
-        ["wrk", "-t1", f"-c{options.connections}", f"-d{options.seconds}s", "--latency", "-s", script,
-         f"http://127.0.0.1:{port}/v1/chat/completions"],
-        capture_output=True, text=True, check=True,
+        [
+            "wrk",
+            "-t1",
+            f"-c{options.connections}",
+            f"-d{options.seconds}s",
+            "--latency",
+            "-s",
+            script,
+            f"http://127.0.0.1:{port}/v1/chat/completions",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     used = cpu_seconds(pid) - before
     requests = int(re.search(r"(\d+) requests in", out).group(1))
@@ -206,7 +240,10 @@ def measure_plain(port: int, pid: int, options, folder: Path, key: str) -> dict:
 def measure_streams(port: int, pid: int, options, key: str) -> dict:
     before = cpu_seconds(pid)
     out = subprocess.run(
-        [sys.executable, __file__, "streams", str(port), str(options.streams), key], capture_output=True, text=True, check=True
+        [sys.executable, __file__, "streams", str(port), str(options.streams), key],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     chunks = int(out)
     return {"chunks": chunks, "cpu_us_per_chunk": (cpu_seconds(pid) - before) / chunks * 1e6}
@@ -216,7 +253,9 @@ def drive_streams(port: int, count: int, key: str) -> None:
     """Open `count` streams at once and read them to the end; prints the number of chunks seen."""
     import uvloop
 
-    body = json.dumps({"model": "small", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}).encode()
+    body = json.dumps(
+        {"model": "small", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
+    ).encode()
     request = (
         f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-length: {len(body)}\r\n\r\n"
     ).encode() + body
@@ -251,13 +290,16 @@ def main() -> None:
         return serve_gateway(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
     if len(sys.argv) > 1 and sys.argv[1] == "streams":
         return drive_streams(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--streams", type=int, default=400)
     parser.add_argument("--json", type=Path)
     compare(parser.parse_args())
+    return None
 
 
 def compare(options) -> None:
@@ -290,7 +332,9 @@ def compare(options) -> None:
             for part in reversed(parts):
                 part.terminate()
                 part.wait()
-    print(f"{'':8}{'requests/s':>12}{'CPU µs/request':>16}{'p50':>10}{'p99':>10}{'CPU µs/chunk':>14}   (medians)")
+    print(
+        f"{'':8}{'requests/s':>12}{'CPU µs/request':>16}{'p50':>10}{'p99':>10}{'CPU µs/chunk':>14}   (medians)"
+    )
     for label, rounds in results.items():
         plain, streams = rounds["plain"], rounds["streams"]
         middle = sorted(plain, key=lambda figures: figures["requests_per_s"])[len(plain) // 2]

@@ -247,7 +247,7 @@ class World:
         self.directory = Directory()
         self.journal = JournalWriter(folder / str(self.process_id), loop, ballast_bytes=0)
         self.link = FakeLink(bank, name)
-        self.pools = UpstreamPools(loop)
+        self.pools = UpstreamPools(loop, ca_file=config.upstream_ca_file)
         self.keeper = EscrowKeeper(
             self.link, loop, idle_seconds=config.escrow_idle, wait_seconds=config.escrow_wait
         )
@@ -377,7 +377,7 @@ class World:
 
     async def record(self, count: int = 1) -> UsageRecord:
         """The last record, once there are `count`."""
-        while len(records := self.records()) < count:  # noqa: ASYNC110  a file cannot be awaited
+        while len(records := self.records()) < count:
             await asyncio.sleep(0.005)
         assert len(records) == count
         return records[-1]

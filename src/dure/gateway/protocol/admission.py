@@ -1,7 +1,7 @@
 """Admission by worst case: the most that a request can cost, known before it is sent.
 
 A token of a byte-level tokenizer covers at least one byte of text, and JSON never writes a text in fewer
-bytes than UTF-8, so the body's length bounds the prompt's tokens; what chat templates add on top is
+bytes than UTF-8, so the length of the JSON bounds the prompt's tokens; what chat templates add on top is
 allowed for below. The model's context length bounds both input and output whatever the body holds. The
 output limit that is assumed here is also written into the upstream request, so that it holds.
 """
@@ -35,14 +35,14 @@ class Bounds(NamedTuple):
 
 def bounds_of(call: Call, model: ModelEntry, award: AwardEntry) -> Bounds:
     whole_context = model.context_length * call.prompts
-    if call.text_bytes is None:
+    if not call.only_text:
         input_tokens = whole_context
     else:
         template = TEMPLATE_TOKENS + TEMPLATE_TOKENS_PER_MESSAGE * call.messages
         if call.has_tools:
             template += TEMPLATE_TOKENS_FOR_TOOLS
         input_tokens = min(whole_context, call.text_bytes + template * call.prompts)
-    estimated_input = min(input_tokens, max(1, estimated_tokens(call.body_bytes)))
+    estimated_input = min(input_tokens, max(1, estimated_tokens(call.text_bytes)))
     if call.endpoint == "embeddings":
         return Bounds(input_tokens, 0, call.prompts, 0, estimated_input)
     limit = min(model.max_output_tokens, model.context_length)

@@ -18,6 +18,23 @@ Fields = dict[str, msgspec.Raw]
 COMPLETIONS_DEFAULT_MAX_TOKENS = 16
 MAX_COPIES = 128
 
+_STEERING = frozenset(
+    {
+        "best_of",
+        "frequency_penalty",
+        "max_completion_tokens",
+        "max_tokens",
+        "model",
+        "n",
+        "presence_penalty",
+        "seed",
+        "stream",
+        "stream_options",
+        "temperature",
+        "top_p",
+        "user",
+    }
+)
 _TEXT_PARTS = frozenset({"text", "refusal"})
 
 
@@ -26,14 +43,14 @@ class Call(msgspec.Struct):
 
     `output_tokens` is what the caller allows for each answer (None: not said); `copies` answers are
     generated for each of `prompts` prompts. `text_bytes` is an upper bound of the prompt's bytes of
-    text, or None where the prompt holds something else (an image, audio, a file).
+    text; `only_text` is false where the prompt holds something else too (an image, audio, a file).
     """
 
     endpoint: Endpoint
     model: str
     fields: Fields
-    body_bytes: int
-    text_bytes: int | None
+    text_bytes: int
+    only_text: bool = True
     stream: bool = False
     wants_usage: bool = False
     output_tokens: int | None = None
@@ -77,7 +94,7 @@ class _Limit(NamedTuple):
 def read_call(endpoint: Endpoint, body: bytes) -> Call:
     """The call in `body`. Raises `Refusal` (400) that names the field at fault."""
     fields = _top_level(body)
-    call = Call(endpoint, _model(fields), fields, len(body), len(body))
+    call = Call(endpoint, _model(fields), fields, _text_bytes(fields))
     if endpoint == "embeddings":
         call.prompts = _prompts(fields, "input")
         return call
@@ -108,6 +125,12 @@ def _malformed(body: bytes) -> Refusal:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as inner:
             message = f"The request's body is not valid JSON: {inner}. Correct it and send it again."
     return Refusal(400, "invalid_json", message)
+
+
+def _text_bytes(fields: Fields) -> int:
+    """Bytes of everything that may end up in the prompt. What only steers the answer is left out, so that
+    a caller who lowers `max_tokens` by our advice does not ask for more than before."""
+    return sum(len(raw) for name, raw in fields.items() if name not in _STEERING)
 
 
 def _typed(fields: Fields, name: str, decode: Any, expected: str) -> Any:
@@ -151,7 +174,7 @@ def _read_messages(call: Call) -> None:
     call.messages = len(messages)
     for message in messages:
         if _first_byte(message.content) == b"[" and not _is_text(message.content):
-            call.text_bytes = None
+            call.only_text = False
             break
     call.has_tools = "tools" in call.fields or "functions" in call.fields
 
@@ -206,7 +229,7 @@ def _read_output(call: Call) -> None:
     call.copies = copies
     if "prediction" in fields:
         # Rejected tokens of a predicted output are billed as output beyond the limit.
-        call.extra_output_tokens = len(memoryview(fields["prediction"]))
+        call.extra_output_tokens = len(fields["prediction"])
 
 
 def _whole(fields: Fields, name: str, *, least: int, most: int | None = None) -> int | None:
