@@ -233,7 +233,7 @@ class HomeTotals:
     output_tokens: int
 
 
-def programmes(*, actor: Actor, search: str = "", state: str = "") -> list[ProgrammeView]:  # noqa: ARG001 - all of them are public
+def programmes(*, actor: Actor, search: str = "", state: str = "") -> list[ProgrammeView]:
     """Programmes and their totals are public records; latest first."""
     rows = Programme.objects.order_by("-created_at", "slug")
     if search:
@@ -245,7 +245,7 @@ def programmes(*, actor: Actor, search: str = "", state: str = "") -> list[Progr
     return _programme_views(list(rows))
 
 
-def programme(*, actor: Actor, slug: str) -> ProgrammeView:  # noqa: ARG001 - all of them are public
+def programme(*, actor: Actor, slug: str) -> ProgrammeView:
     """One programme; public, like all of them."""
     row = Programme.objects.filter(slug=slug).first()
     if row is None:
@@ -316,13 +316,14 @@ def awards(
             | Q(organisation__name_en__icontains=search)
             | Q(organisation__slug__icontains=search)
         )
-    page, page_size = max(page, 1), min(max(page_size, 1), max(PAGE_SIZES))
+    total, page_size = rows.count(), min(max(page_size, 1), max(PAGE_SIZES))
+    page = min(max(page, 1), max(1, -(-total // page_size)))
     names = _ORDERS.get(order, _ORDERS["created"])
     ordered = rows.order_by(*(f"-{name}" if descending else name for name in names))
     start = (page - 1) * page_size
     return AwardPage(
         items=award_views(list(ordered.select_related("programme")[start : start + page_size])),
-        total=rows.count(),
+        total=total,
         page=page,
         page_size=page_size,
         sums=_sums(rows),
