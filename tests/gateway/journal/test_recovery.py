@@ -101,14 +101,11 @@ def test_dying_while_recovering_changes_nothing(folder: Path, monkeypatch: pytes
         raise Died
 
     for step in ("fsync", "rename", "sync_folder"):
-        with monkeypatch.context() as patch, pytest.raises(Died):
-            if step == "fsync":
-                patch.setattr(recovery.os, "fsync", die)
-            elif step == "rename":
-                patch.setattr(Path, "rename", die)
-            else:
-                patch.setattr(recovery, "sync_folder", die)
-            recover(folder, posted=0)
+        place = {"fsync": recovery.os, "rename": Path, "sync_folder": recovery}[step]
+        with monkeypatch.context() as patch:
+            patch.setattr(place, step, die)
+            with pytest.raises(Died):
+                recover(folder, posted=0)
 
     # The last of them died after the segment had its name: it stands, and is not added to.
     assert recover(folder, posted=0) == Recovered(0, 0, 2)

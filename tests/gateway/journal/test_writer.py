@@ -39,7 +39,7 @@ def turns(loop: asyncio.AbstractEventLoop, seconds: float = 0.0) -> None:
 def until(loop: asyncio.AbstractEventLoop, condition: Callable[[], bool]) -> None:
     async def wait() -> None:
         async with asyncio.timeout(10):
-            while not condition():  # noqa: ASYNC110 - a thread makes it true
+            while not condition():
                 await asyncio.sleep(0.01)
 
     loop.run_until_complete(wait())

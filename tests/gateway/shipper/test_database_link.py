@@ -55,7 +55,7 @@ def with_link(server: Postgres, work: Callable[[DatabaseLink], Awaitable[None]])
 
 async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in another process
+        while not condition():
             await asyncio.sleep(0.005)
 
 
