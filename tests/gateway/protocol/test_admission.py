@@ -93,6 +93,7 @@ def test_anything_but_text_is_held_for_the_whole_context(content, whole_context)
         ({"max_tokens": 5, "max_completion_tokens": 6}, 5, 1),
         ({"max_tokens": None}, 1024, 1),
         ({"max_tokens": 5, "n": 3}, 5, 3),
+        ({"max_tokens": 5, "n_predict": 3, "n_cmpl": 4}, 3, 4),
     ],
 )
 def test_output_of_a_chat(fields, each, answers):
@@ -153,6 +154,17 @@ def test_the_provider_gets_what_was_admitted_and_everything_else_untouched():
 def test_a_limit_that_nobody_set_is_set(dialect, name):
     sent = json.loads(upstream_body(chat(), upstream_model="up", dialect=dialect, output_limit=7))
     assert sent[name] == 7
+
+
+def test_a_second_name_of_the_limit_cannot_overrule_it():
+    of = chat(max_tokens=5, n_predict=900)
+    sent = json.loads(upstream_body(of, upstream_model="up", dialect="llama.cpp", output_limit=5))
+    assert (sent["max_tokens"], sent["n_predict"]) == (5, 5)
+
+
+@pytest.mark.parametrize("field", ["chat_template", "chat_template_kwargs", "web_search_options"])
+def test_what_may_swell_the_prompt_is_held_for_the_whole_context(field):
+    assert bounds(chat(**{field: {}})).input == 4096
 
 
 def test_stream_options_of_the_caller_are_kept():

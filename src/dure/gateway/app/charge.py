@@ -5,10 +5,7 @@ times follow the monotonic clock from the wall time of its opening, so that a st
 answer before its question.
 """
 
-from uuid import UUID
-
 from dure.contracts.directory import AwardEntry, KeyEntry, ModelEntry, Price
-from dure.contracts.ids import uuid7
 from dure.contracts.usage import UsageRecord, UsageStatus
 from dure.gateway.app.gateway import Gateway, Route
 from dure.gateway.protocol import errors
@@ -47,6 +44,7 @@ class Charge:
         "hold",
         "left_at_admission",
         "request_id",
+        "request_id_text",
     )
 
     def __init__(
@@ -74,7 +72,8 @@ class Charge:
         self.bounds = bounds_of(call, model, award)
         self.hold = hold_micro_won(self.bounds, self._tariff)
         self.escrow = gateway.keeper.escrow(award.id)
-        self.request_id: UUID = uuid7()
+        self.request_id = gateway.new_request_id()
+        self.request_id_text = str(self.request_id).encode()
         self.first_byte_at: int | None = None
         self.left_at_admission = 0
 
@@ -183,11 +182,14 @@ class Charge:
     def _count(self, record: UsageRecord) -> None:
         metrics = self._gateway.metrics
         metrics.records.add(1, record.status)
-        metrics.cost.add(record.cost_micro_won)
-        metrics.uncovered.add(record.uncovered_micro_won)
-        metrics.tokens.add(record.input_tokens, "input")
-        metrics.tokens.add(record.output_tokens, "output")
-        metrics.tokens.add(record.cached_tokens, "cached")
+        if record.cost_micro_won:
+            metrics.cost.add(record.cost_micro_won)
+            metrics.tokens.add(record.input_tokens, "input")
+            metrics.tokens.add(record.output_tokens, "output")
+        if record.cached_tokens:
+            metrics.tokens.add(record.cached_tokens, "cached")
+        if record.uncovered_micro_won:
+            metrics.uncovered.add(record.uncovered_micro_won)
 
     def _now_us(self) -> int:
         return self._opened_at + int((self._gateway.now() - self._opened_loop) * 1_000_000)

@@ -36,7 +36,10 @@ class Counter:
         self.values: dict[Labels, int] = {} if labels else {(): 0}
 
     def add(self, amount: int, *values: str) -> None:
-        self.values[values] = self.values.get(values, 0) + amount
+        try:
+            self.values[values] += amount
+        except KeyError:
+            self.values[values] = amount
 
     def render(self) -> Iterable[str]:
         yield f"# HELP {self.name} {self.about}"

@@ -190,7 +190,7 @@ class Relay:
         return b"%b%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (
             route.heads[call.endpoint],
             http1.forwarded(http1.FORWARDED_REQUEST_HEADERS, self._request.headers),
-            str(self._charge.request_id).encode(),
+            self._charge.request_id_text,
             len(body),
             body,
         )
@@ -289,7 +289,7 @@ class Relay:
     def _own_headers(self) -> bytes:
         elapsed_ms = int((self._gateway.now() - self._request.received_at) * 1000)
         return b"x-request-id: %b\r\nopenai-processing-ms: %d\r\n" % (
-            str(self._charge.request_id).encode(),
+            self._charge.request_id_text,
             elapsed_ms,
         )
 

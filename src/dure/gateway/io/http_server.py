@@ -7,7 +7,6 @@ an answer is under way, for that is how a hang-up is noticed; a half-closed conn
 """
 
 import asyncio
-import socket
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -402,16 +401,6 @@ class HttpServer:
         for connection in list(self.connections):
             connection.transport.abort()
         await asyncio.sleep(0)
-
-
-def reserve_port(host: str, port: int) -> socket.socket:
-    """A bound socket that does not listen: holds a port that several workers then share (SO_REUSEPORT)."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    holder = socket.socket(family, socket.SOCK_STREAM)
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    holder.bind((host, port))
-    return holder
 
 
 def _path(url: bytes) -> bytes:

@@ -5,7 +5,7 @@ through untouched. It is written out again from the same mapping, which also set
 key means: the provider sees the one value that was admitted.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -26,6 +26,8 @@ _STEERING = frozenset(
         "max_tokens",
         "model",
         "n",
+        "n_cmpl",
+        "n_predict",
         "presence_penalty",
         "seed",
         "stream",
@@ -36,6 +38,13 @@ _STEERING = frozenset(
     }
 )
 _TEXT_PARTS = frozenset({"text", "refusal"})
+#: Fields by which a prompt may come to hold more than the body says, up to the whole context.
+_EXPANDING = frozenset({"chat_template", "chat_template_kwargs", "web_search_options"})
+#: The names of an answer's limit. `n_predict` is llama.cpp's, and there it overrules the others.
+_CHAT_LIMITS = ("max_tokens", "max_completion_tokens", "n_predict")
+_COMPLETION_LIMITS = ("max_tokens", "n_predict")
+#: The names of the number of answers; `n_cmpl` is llama.cpp's.
+_COPIES = ("n", "n_cmpl")
 
 
 class Call(msgspec.Struct):
@@ -86,11 +95,6 @@ _decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-class _Limit(NamedTuple):
-    field: str
-    tokens: int
-
-
 def read_call(endpoint: Endpoint, body: bytes) -> Call:
     """The call in `body`. Raises `Refusal` (400) that names the field at fault."""
     fields = _top_level(body)
@@ -130,7 +134,11 @@ def _malformed(body: bytes) -> Refusal:
 def _text_bytes(fields: Fields) -> int:
     """Bytes of everything that may end up in the prompt. What only steers the answer is left out, so that
     a caller who lowers `max_tokens` by our advice does not ask for more than before."""
-    return sum(len(raw) for name, raw in fields.items() if name not in _STEERING)
+    total = 0
+    for name, raw in fields.items():
+        if name not in _STEERING:
+            total += len(raw)
+    return total
 
 
 def _typed(fields: Fields, name: str, decode: Any, expected: str) -> Any:
@@ -155,7 +163,8 @@ def _model(fields: Fields) -> str:
 
 def _read_stream(call: Call) -> None:
     fields = call.fields
-    call.stream = bool(_typed(fields, "stream", _decode_bool, "true or false"))
+    if "stream" in fields:
+        call.stream = bool(_typed(fields, "stream", _decode_bool, "true or false"))
     if "stream_options" in fields:
         options = _typed(fields, "stream_options", _decode_stream_options, "an object")
         call.wants_usage = bool(options is not None and options.include_usage)
@@ -164,7 +173,8 @@ def _read_stream(call: Call) -> None:
 
 
 def _read_messages(call: Call) -> None:
-    messages = _typed(call.fields, "messages", _decode_messages, "an array of message objects")
+    fields = call.fields
+    messages = _typed(fields, "messages", _decode_messages, "an array of message objects")
     if not messages:
         invalid(
             "'messages' must be an array with at least one message.",
@@ -172,11 +182,10 @@ def _read_messages(call: Call) -> None:
             code="missing_required_parameter",
         )
     call.messages = len(messages)
-    for message in messages:
-        if _first_byte(message.content) == b"[" and not _is_text(message.content):
-            call.only_text = False
-            break
-    call.has_tools = "tools" in call.fields or "functions" in call.fields
+    call.only_text = all(_is_text(message.content) for message in messages) and not (
+        _EXPANDING & fields.keys()
+    )
+    call.has_tools = "tools" in fields or "functions" in fields
 
 
 def _first_byte(raw: msgspec.Raw) -> bytes:
@@ -184,6 +193,9 @@ def _first_byte(raw: msgspec.Raw) -> bytes:
 
 
 def _is_text(content: msgspec.Raw) -> bool:
+    first = _first_byte(content)
+    if first != b"[":
+        return first in {b'"', b"n"}
     try:
         return all(part.type in _TEXT_PARTS for part in _decode_parts(content))
     except msgspec.DecodeError:
@@ -211,30 +223,27 @@ def _prompts(fields: Fields, name: str, *, required: bool = True) -> int:
 def _read_output(call: Call) -> None:
     fields = call.fields
     chat = call.endpoint == "chat.completions"
-    limits = [
-        _Limit(name, tokens)
-        for name in (("max_completion_tokens", "max_tokens") if chat else ("max_tokens",))
-        if (tokens := _whole(fields, name, least=1 if chat else 0)) is not None
-    ]
-    if limits:
-        lowest = min(limits, key=lambda limit: limit.tokens)
-        call.output_field, call.output_tokens = lowest
-    elif not chat:
+    for name in _CHAT_LIMITS if chat else _COMPLETION_LIMITS:
+        if name in fields:
+            tokens = _whole(fields, name, least=1 if chat else 0)
+            if tokens is not None and (call.output_tokens is None or tokens < call.output_tokens):
+                call.output_field, call.output_tokens = name, tokens
+    if call.output_tokens is None and not chat:
         call.output_tokens = COMPLETIONS_DEFAULT_MAX_TOKENS
-    copies = _whole(fields, "n", least=1, most=MAX_COPIES) or 1
-    if not chat and (best_of := _whole(fields, "best_of", least=1, most=MAX_COPIES)) is not None:
-        if best_of < copies:
+    for name in _COPIES:
+        if name in fields:
+            call.copies = max(call.copies, _whole(fields, name, least=1, most=MAX_COPIES) or 1)
+    if not chat and "best_of" in fields:
+        best_of = _whole(fields, "best_of", least=1, most=MAX_COPIES)
+        if best_of is not None and best_of < call.copies:
             invalid("'best_of' must be at least 'n'.", param="best_of")
-        copies = best_of
-    call.copies = copies
+        call.copies = best_of or call.copies
     if "prediction" in fields:
         # Rejected tokens of a predicted output are billed as output beyond the limit.
         call.extra_output_tokens = len(fields["prediction"])
 
 
 def _whole(fields: Fields, name: str, *, least: int, most: int | None = None) -> int | None:
-    if name not in fields:
-        return None
     value: int | None = _typed(fields, name, _decode_int, "a whole number")
     if value is None:
         return None
@@ -260,10 +269,9 @@ def upstream_body(call: Call, *, upstream_model: str, dialect: Dialect, output_l
 
 
 def _set_output_limit(fields: dict[str, Any], call: Call, dialect: Dialect, output_limit: int) -> None:
-    if call.endpoint != "chat.completions":
-        fields["max_tokens"] = output_limit
-        return
-    named: list[str] = [name for name in ("max_completion_tokens", "max_tokens") if name in call.fields]
-    default = "max_tokens" if dialect == "llama.cpp" else "max_completion_tokens"
-    for name in named or [default]:
+    chat = call.endpoint == "chat.completions"
+    named = [name for name in (_CHAT_LIMITS if chat else _COMPLETION_LIMITS) if name in fields]
+    if not named:
+        named.append("max_completion_tokens" if chat and dialect == "openai" else "max_tokens")
+    for name in named:
         fields[name] = output_limit

@@ -1,0 +1,131 @@
+"""The real thing: PostgreSQL, a node of two workers and its shipper, a provider, clients."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from dure.contracts.directory import AwardEntry, DeploymentEntry, KeyEntry, ModelEntry, Price
+from dure.contracts.ids import uuid7
+from dure.contracts.money import cost_micro_won
+from dure.gateway.protocol.directory import key_digest
+
+from gateway.database import Ledger, postgres
+from .world import CHAT, INPUT, KEY, OUTPUT, Client, MockProvider, run
+
+pytestmark = pytest.mark.xdist_group("postgres")
+
+COST = cost_micro_won(((12, INPUT), (3, OUTPUT)))
+GRANTED = 1_000_000_000
+_NODE = """
+import sys
+from pathlib import Path
+from dure.gateway.app.node import NodeConfig, run_node
+dsn, journal, ready = sys.argv[1:]
+sys.exit(run_node(NodeConfig(database_url=dsn, journal=Path(journal), port=0, workers=2, ready_file=Path(ready))))
+"""
+
+
+def start(command: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": "src"})
+
+
+async def until(condition, seconds: float = 10.0):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.02)
+    return found
+
+
+def populate(ledger: Ledger, provider_port: int) -> tuple[str, str]:
+    award, model, provider, key = ledger.grant(GRANTED), str(uuid7()), str(uuid7()), str(uuid7())
+    entries = [
+        (
+            "award",
+            AwardEntry(id=str(award), organisation=str(uuid7()), programme=str(ledger.book), valid_from=0),
+        ),
+        ("key", KeyEntry(id=key, digest=key_digest(KEY.encode()), award=str(award), prefix=KEY[:13])),
+        (
+            "model",
+            ModelEntry(
+                id=model,
+                name="small",
+                provider=provider,
+                endpoints=("chat.completions",),
+                context_length=2048,
+                max_output_tokens=512,
+                prices=(Price(str(uuid7()), 0, {"input": INPUT, "output": OUTPUT}),),
+            ),
+        ),
+        (
+            "deployment",
+            DeploymentEntry(
+                id=str(uuid7()),
+                model=model,
+                provider=provider,
+                base_url=f"http://127.0.0.1:{provider_port}",
+                upstream_model="up",
+            ),
+        ),
+    ]
+    for kind, entry in entries:
+        ledger.publish(kind, entry.id, msgspec.json.encode(entry).decode())
+    return award, key
+
+
+def test_calls_are_charged_exactly_and_a_revoked_key_stops_within_a_second(tmp_path: Path):
+    with postgres() as server:
+        ledger = Ledger(server.dsn)
+        ready = tmp_path / "ready.json"
+        node = None
+
+        async def scenario():
+            nonlocal node
+            provider = MockProvider()
+            await provider.start()
+            award, key = populate(ledger, provider.port)
+            command = [sys.executable, "-c", _NODE, server.gateway_dsn, str(tmp_path / "journal"), str(ready)]
+            node = start(command)
+            await until(ready.exists)
+            port = json.loads(ready.read_text())["port"]
+
+            async def call(body) -> int:
+                client = await Client.connect(port)
+                answer = await client.call(body)
+                client.close()
+                return answer.status
+
+            bodies = [CHAT, {**CHAT, "stream": True}] * 20
+            statuses = await asyncio.gather(*(call(body) for body in bodies))
+            assert set(statuses) == {200}
+            await until(lambda: len(ledger.usage()) == 40)
+            assert {(status, cost) for _, _, status, cost in ledger.usage()} == {("completed", COST)}
+
+            ledger.publish("key", key, None)
+            revoked_at = time.monotonic()
+            while await call(CHAT) == 200:
+                assert time.monotonic() - revoked_at < 1.0
+            served = len(provider.requests)
+            node.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(node.wait, 15)
+            assert node.returncode == 0
+            assert len(ledger.usage()) == served
+            assert ledger.balance(award, "escrow") == 0
+            assert ledger.balance(award, "award") == GRANTED - served * COST
+            await provider.stop()
+
+        try:
+            run(scenario)
+        finally:
+            if node is not None and node.poll() is None:
+                node.kill()
+                node.wait()
+            ledger.close()
