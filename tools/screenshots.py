@@ -15,7 +15,7 @@ from playwright.sync_api import Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from browser.sites import pages  # noqa: E402
+from browser.sites import pages
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (
@@ -33,7 +33,9 @@ def sign_in(page: Page, base: str, seed: dict, role: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("base")
     parser.add_argument("seed", type=Path)
     parser.add_argument("out", type=Path)
@@ -69,7 +71,10 @@ def main() -> None:
                         page.evaluate("document.fonts.ready")
                         overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
                         page.screenshot(path=options.out / f"{name}-{language}-{width}.png", full_page=True)
-                        print(f"{name} {language} {width}" + (f"  wider than the screen by {overflow}" if overflow > 0 else ""))
+                        print(
+                            f"{name} {language} {width}"
+                            + (f"  wider than the screen by {overflow}" if overflow > 0 else "")
+                        )
             context.close()
         browser.close()
 

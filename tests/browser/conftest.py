@@ -20,10 +20,15 @@ from psycopg import sql
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = (
-    "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update"
-    " --disable-sync --no-first-run"
-).split()
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 DATABASE = f"dure_browser_{os.getpid()}"
 
 
@@ -96,8 +101,11 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
     found = Portal(environment["DURE_PORTAL_URL"], environment, json.loads(seeded.stdout))
     log = (folder / "portal.log").open("wb")
     server = subprocess.Popen(
-        [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
-        + ["--workers", "1", "--blocking-threads", "4", "--no-ws", "dure.control.config.wsgi:application"],
+        [
+            *(sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1"),
+            *("--port", str(port), "--workers", "1", "--blocking-threads", "4", "--no-ws"),
+            "dure.control.config.wsgi:application",
+        ],
         env=environment,
         stdout=log,
         stderr=subprocess.STDOUT,

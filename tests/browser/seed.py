@@ -166,9 +166,9 @@ def use(award: UUID, key: UUID, provider: UUID, *, days: int, calls: int, status
     records: list[Any] = []
     for number in range(calls):
         at = now - int((calls - 1 - number) / max(calls - 1, 1) * days * 86_400_000_000)
-        outcome = status or chance.choices(
-            ["completed", "cancelled", "failed", "truncated"], [90, 5, 4, 1], k=1
-        )[0]
+        outcome = (
+            status or chance.choices(["completed", "cancelled", "failed", "truncated"], [90, 5, 4, 1], k=1)[0]
+        )
         failed = outcome == "failed"
         prompt, answer = chance.randint(200, 6_000), 0 if failed else chance.randint(100, 900) * 1_000
         records.append(

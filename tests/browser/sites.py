@@ -44,7 +44,4 @@ def pages(seed: dict) -> list[tuple[str, str, str]]:
 
 
 #: Names alone, for tests to be named by before there is a seed.
-NAMES = [
-    name
-    for name, _role, _path in pages({"busy": "", "unused": "", "programme": "", "key": ""})
-]
+NAMES = [name for name, _role, _path in pages({"busy": "", "unused": "", "programme": "", "key": ""})]

@@ -44,7 +44,9 @@ def test_first_visit_is_light_and_nothing_is_refused(name: str, visit: Visitors,
     page.on("response", lambda answer: answers.append(answer))
     page.goto(path, wait_until="networkidle" if name == "sign-in" else "load")
     weighed = [answer for answer in answers if answer.request.resource_type in {"stylesheet", "script"}]
-    assert {answer.url.startswith(portal.url) for answer in answers} == {True}, "something comes from elsewhere"
+    assert {answer.url.startswith(portal.url) for answer in answers} == {True}, (
+        "something comes from elsewhere"
+    )
     assert sum(answer.request.sizes()["responseBodySize"] for answer in weighed) <= BUDGET_BYTES
     assert refused == []
 

@@ -51,7 +51,10 @@ def in_template(source: str) -> Iterator[tuple[int, Key]]:
     from django.utils.translation.template import templatize
 
     for line, text in enumerate(templatize(source).splitlines(), start=1):
-        for call in re.finditer(r"n?p?gettext\(u?('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")(?:,\s*u?('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"))?|_\(u?('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\)", text):
+        for call in re.finditer(
+            r"n?p?gettext\(u?('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")(?:,\s*u?('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"))?|_\(u?('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\)",
+            text,
+        ):
             first, second, bare = call.groups()
             if bare:
                 yield line, (None, ast.literal_eval(bare), None)
@@ -66,7 +69,9 @@ def in_template(source: str) -> Iterator[tuple[int, Key]]:
 def texts_in_use(control: Path = CONTROL) -> dict[Key, str]:
     """Each text and the first place that uses it."""
     found: dict[Key, str] = {}
-    for path in sorted([*control.rglob("*.py"), *control.rglob("*.html"), *control.rglob("templates/**/*.txt")]):
+    for path in sorted(
+        [*control.rglob("*.py"), *control.rglob("*.html"), *control.rglob("templates/**/*.txt")]
+    ):
         if "migrations" in path.parts:
             continue
         reader = in_python if path.suffix == ".py" else in_template
@@ -85,30 +90,34 @@ def problems(control: Path = CONTROL) -> Iterator[tuple[str, Key | None]]:
     known: dict[tuple[str | None, str], Message] = {}
     for path in sorted(control.rglob("locale/ko/LC_MESSAGES/*.po")):
         for message in messages(path):
-            if not message.identifier:
-                continue
-            place = f"{path.relative_to(control.parents[2])}:{message.line}"
-            if message.fuzzy:
-                yield f"{place}: marked fuzzy: decide on it", None
-            if not message.value.strip("\0"):
-                yield f"{place}: no Korean for {message.identifier!r}", None
-            wanted = _placeholders(message.identifier) | _placeholders(message.plural or "")
-            for text in message.translations.values():
-                if text and not _placeholders(text) <= wanted:
-                    yield f"{place}: Korean has placeholders that the English lacks", None
-                if text and wanted - _placeholders(text) - {"n", "counter", "count"}:
-                    yield f"{place}: Korean lacks {sorted(wanted - _placeholders(text))}", None
-            known.setdefault((message.context, message.identifier), message)
+            if message.identifier:
+                place = f"{path.relative_to(control.parents[2])}:{message.line}"
+                yield from ((f"{place}: {fault}", None) for fault in _faults(message))
+                known.setdefault((message.context, message.identifier), message)
     django_own = _django_own()
     for key, place in texts_in_use(control).items():
         context, text, plural = key
-        message = known.get((context, text))
-        if message is None and (context, text) in django_own:
-            continue
-        if message is None:
+        entry = known.get((context, text))
+        if entry is None and (context, text) not in django_own:
             yield f"{place}: no Korean for {text!r}", key
-        elif plural is not None and message.plural is None:
+        elif entry is not None and plural is not None and entry.plural is None:
             yield f"{place}: {text!r} has a plural here, its Korean entry has none", None
+
+
+def _faults(message: Message) -> Iterator[str]:
+    assert message.identifier is not None
+    if message.fuzzy:
+        yield "marked fuzzy: decide on it"
+    if not message.value.strip("\0"):
+        yield f"no Korean for {message.identifier!r}"
+    wanted = _placeholders(message.identifier) | _placeholders(message.plural or "")
+    for text in filter(None, message.translations.values()):
+        used = _placeholders(text)
+        if not used <= wanted:
+            yield f"the Korean has placeholders that the English lacks: {sorted(used - wanted)}"
+        # “One thing” may be said without its number; nothing else may be left out.
+        if lacking := wanted - used - {"n", "counter", "count"}:
+            yield f"the Korean lacks {sorted(lacking)}"
 
 
 def _django_own() -> set[tuple[str | None, str]]:
@@ -116,7 +125,11 @@ def _django_own() -> set[tuple[str | None, str]]:
     import django
 
     catalogue = Path(django.__file__).parent / "conf" / "locale" / "ko" / "LC_MESSAGES" / "django.po"
-    return {(one.context, one.identifier) for one in messages(catalogue) if one.identifier and one.value.strip("\0")}
+    return {
+        (one.context, one.identifier)
+        for one in messages(catalogue)
+        if one.identifier and one.value.strip("\0")
+    }
 
 
 def main() -> int:

@@ -83,7 +83,9 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
     return "M" + "L".join(f"{_number(x)} {_number(y)}" for x, y in points) if points else ""
 
 
-def _day_ticks(first: date, last: date, x: Callable[[date], float], say: Callable[[date], str]) -> tuple[Tick, ...]:
+def _day_ticks(
+    first: date, last: date, x: Callable[[date], float], say: Callable[[date], str]
+) -> tuple[Tick, ...]:
     ticks = [Tick(x(first), say(first), "start")]
     if (last - first).days >= 2:
         middle = date.fromordinal((first.toordinal() + last.toordinal()) // 2)

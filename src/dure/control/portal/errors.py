@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.translation import get_language, gettext
@@ -26,7 +27,9 @@ def error_page(
         "offer_sign_in": status in {401, 403, 404} and not signed_in,
     }
     if getattr(request, "htmx", False):
-        return HttpResponse(f"{text} {remedy}".strip(), status=status, content_type="text/plain; charset=utf-8")
+        return HttpResponse(
+            f"{text} {remedy}".strip(), status=status, content_type="text/plain; charset=utf-8"
+        )
     return HttpResponse(render_to_string("portal/error.html", context, request=request), status=status)
 
 
@@ -46,7 +49,9 @@ def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpR
         status=403,
         heading=gettext("Your role does not allow this"),
         text=gettext("The page exists, but not for the role you act in. Nothing was changed."),
-        remedy=gettext("If you belong to several organisations, act for the right one; else ask its administrator."),
+        remedy=gettext(
+            "If you belong to several organisations, act for the right one; else ask its administrator."
+        ),
     )
 
 
@@ -90,7 +95,6 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     )
 
 
-
 class DureErrorMiddleware:
     """The pages' one handler of `DureError`: a rule said no, and its own words say why."""
 
@@ -101,6 +105,9 @@ class DureErrorMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, DataError):
+            # No value for PostgreSQL, though it passed every check of ours: a NUL, a number beyond its columns.
+            return bad_request(request)
         if not isinstance(exception, DureError):
             return None
         if exception.status == 404:

@@ -74,7 +74,16 @@ def _names(accounts: Collection[selectors.AccountView]) -> dict[int, str]:
 
 def _kinds(book_id: UUID) -> list[KindLine]:
     held = selectors.balances_by_book(book_ids=[book_id]).get(book_id, {})
-    order = ("treasury", "appropriation", "award", "escrow", "payable", "own_contribution", "returned", "disputed")
+    order = (
+        "treasury",
+        "appropriation",
+        "award",
+        "escrow",
+        "payable",
+        "own_contribution",
+        "returned",
+        "disputed",
+    )
     return [KindLine(kind, held[kind]) for kind in order if kind in held]
 
 
@@ -100,7 +109,9 @@ def books(request: Request) -> HttpResponse:
         )
         for view in selectors.books()
     ]
-    return render(request, "ledger/books.html", {"books": lines, "verification": selectors.verification_state()})
+    return render(
+        request, "ledger/books.html", {"books": lines, "verification": selectors.verification_state()}
+    )
 
 
 def _positive(text: str) -> int | None:
@@ -176,7 +187,9 @@ def _cause(view: selectors.TransferView) -> str:
     causes = {
         "appropriation": gettext("A ministry put money into the programme."),
         "award": gettext("An officer granted an award."),
-        "lease": gettext("A gateway set a slice of the award aside, so that calls need not ask the database."),
+        "lease": gettext(
+            "A gateway set a slice of the award aside, so that calls need not ask the database."
+        ),
         "give_back": gettext("A gateway gave back what it did not need."),
         "usage": gettext("Calls were charged and are owed to the model's provider."),
         "award_return": gettext("An ended award gave its rest back to the programme."),
@@ -204,16 +217,21 @@ class _Echo:
 def _lines(book_id: UUID) -> Iterator[str]:
     writer = csv.writer(_Echo())
     yield writer.writerow(
-        ["sequence", "id", "created_at", "kind", "unit", "debit_account", "debit_kind", "debit_owner"]
-        + ["credit_account", "credit_kind", "credit_owner", "amount", "memo", "corrects", "previous_hash", "hash"]
+        [
+            *("sequence", "id", "created_at", "kind", "unit", "debit_account", "debit_kind", "debit_owner"),
+            *("credit_account", "credit_kind", "credit_owner", "amount", "memo", "corrects"),
+            *("previous_hash", "hash"),
+        ]
     )
     before: int | None = None
     while page := selectors.transfers(book_id=book_id, before_sequence=before, limit=1_000):
         for one in page:
             yield writer.writerow(
-                [one.sequence, one.id, one.created_at.isoformat(), one.kind, one.debit.unit]
-                + [one.debit.id, one.debit.kind, one.debit.owner_id]
-                + [one.credit.id, one.credit.kind, one.credit.owner_id]
-                + [one.amount, one.memo, one.corrects_id or "", one.previous_hash, one.hash]
+                [
+                    *(one.sequence, one.id, one.created_at.isoformat(), one.kind, one.debit.unit),
+                    *(one.debit.id, one.debit.kind, one.debit.owner_id),
+                    *(one.credit.id, one.credit.kind, one.credit.owner_id),
+                    *(one.amount, one.memo, one.corrects_id or "", one.previous_hash, one.hash),
+                ]
             )
         before = page[-1].sequence

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from dure.control.foundation.actors import Actor
 
 
-def _anyone(actor: Actor) -> bool:
+def _anyone(_actor: Actor) -> bool:
     return True
 
 

@@ -33,12 +33,21 @@ def troubles(processes: list[settlement.GatewayProcessView]) -> list[Trouble]:
     found = []
     state = ledger.verification_state()
     if state is not None and not state.ok:
-        found.append(Trouble(gettext("The recount found a difference: %(difference)s") % {"difference": state.difference},
-            gettext("Do not correct anything by hand. Keep the data and run “dure ledger verify”.")))
+        found.append(
+            Trouble(
+                gettext("The recount found a difference: %(difference)s") % {"difference": state.difference},
+                gettext("Do not correct anything by hand. Keep the data and run “dure ledger verify”."),
+            )
+        )
     running = [process for process in processes if process.finished_at is None]
     alive = [process for process in running if not process.silent]
     if not alive:
-        found.append(Trouble(gettext("No gateway is running: calls are not answered."), gettext("Start one with “dure gateway”.")))
+        found.append(
+            Trouble(
+                gettext("No gateway is running: calls are not answered."),
+                gettext("Start one with “dure gateway”."),
+            )
+        )
     silent = [process for process in running if process.silent]
     if silent:
         found.append(
@@ -49,16 +58,23 @@ def troubles(processes: list[settlement.GatewayProcessView]) -> list[Trouble]:
                     len(silent),
                 )
                 % {"n": len(silent)},
-                gettext("Its node recovers the journal by itself; if the node is lost, bring its journal folder back."),
+                gettext(
+                    "Its node recovers the journal by itself; if the node is lost, bring its journal folder back."
+                ),
             )
         )
     if state is not None and clock.now() - state.finished_at > _RECOUNT_LATE:
-        found.append(Trouble(gettext("The daily recount is late."), gettext("See whether the worker runs (“dure worker”).")))
+        found.append(
+            Trouble(
+                gettext("The daily recount is late."), gettext("See whether the worker runs (“dure worker”).")
+            )
+        )
     unsent = outbox.unsent_older_than(_MAIL_LATE)
     if unsent:
         found.append(
             Trouble(
-                ngettext("%(n)s notice waits to be sent.", "%(n)s notices wait to be sent.", unsent) % {"n": unsent},
+                ngettext("%(n)s notice waits to be sent.", "%(n)s notices wait to be sent.", unsent)
+                % {"n": unsent},
                 gettext("See whether the worker runs and the mail server answers."),
             )
         )

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.core.cache import cache
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -18,7 +19,7 @@ from dure.control.access import selectors as access
 from dure.control.catalogue import selectors as catalogue
 from dure.control.foundation import clock
 from dure.control.foundation.actors import Actor
-from dure.control.foundation.errors import Forbidden
+from dure.control.foundation.errors import NotFound
 from dure.control.foundation.http import Request
 from dure.control.identity import selectors as identity
 from dure.control.identity import services as people
@@ -33,6 +34,7 @@ from dure.control.settlement.views import month_figures
 
 _YEAR_SECONDS = 31_536_000
 _CALLS_SHOWN = 8
+_EARNINGS_READERS = ("provider_manager", "administrator", "viewer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +79,14 @@ def home_live(request: Request) -> HttpResponse:
     actor = request.actor
     if actor.has("officer"):
         return render(request, "portal/officer_home.html#lines", _money_lines(actor))
-    if actor.organisation_kind == "provider":
+    if actor.organisation_kind == "provider" and actor.has(*_EARNINGS_READERS):
         return render(request, "portal/provider_home.html#figures", month_figures(actor.organisation_id))
     return render(request, "portal/award_home.html#awards", {"awards": _cards(actor)})
 
 
 def _public_figures() -> dict[str, Any]:
-    totals = programmes.home_totals()
+    """A second old at most, however many readers ask."""
+    totals = cache.get_or_set("portal.public_figures", programmes.home_totals, timeout=1)
     return {"totals": totals, "tokens": totals.input_tokens + totals.output_tokens, "at": totals.at}
 
 
@@ -120,7 +123,9 @@ def _cards(actor: Actor) -> list[AwardCard]:
 def _awards(actor: Actor) -> dict[str, Any]:
     cards = _cards(actor)
     views = [card.view for card in cards]
-    calls = [(view, call) for view in views for call in settlement.usage(award_id=view.id, limit=_CALLS_SHOWN)]
+    calls = [
+        (view, call) for view in views for call in settlement.usage(award_id=view.id, limit=_CALLS_SHOWN)
+    ]
     calls.sort(key=lambda pair: pair[1].request_id, reverse=True)
     return {
         "organisation": _organisation(actor),
@@ -153,7 +158,9 @@ def _officer(actor: Actor) -> dict[str, Any]:
     empty = [view for view in open_awards if view.id in used and view.remaining_micro_won <= 0]
     ended = [view for view in page.items if not view.is_open]
 
-    def step(title: str, views: list[programmes.AwardView], of: Callable[[programmes.AwardView], int]) -> Step:
+    def step(
+        title: str, views: list[programmes.AwardView], of: Callable[[programmes.AwardView], int]
+    ) -> Step:
         return Step(title, len(views), sum(of(view) for view in views))
 
     return {
@@ -171,8 +178,9 @@ def _officer(actor: Actor) -> dict[str, Any]:
 
 def _provider(actor: Actor) -> dict[str, Any]:
     models = catalogue.models(actor=actor, provider_id=actor.organisation_id)
+    figures = month_figures(actor.organisation_id) if actor.has(*_EARNINGS_READERS) else {}
     return {
-        **month_figures(actor.organisation_id),
+        **figures,
         "organisation": _organisation(actor),
         "models": models,
         "deployments": [(model, deployment) for model in models for deployment in model.deployments],
@@ -181,13 +189,20 @@ def _provider(actor: Actor) -> dict[str, Any]:
 
 def _back(request: Request) -> HttpResponseRedirect:
     target = request.POST.get("next", "")
-    safe = url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}, require_https=request.is_secure())
+    safe = url_has_allowed_host_and_scheme(
+        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
     return HttpResponseRedirect(target if safe and target.startswith("/") else reverse("portal:home"))
 
 
 def _remember(response: HttpResponse, cookie: str, value: str) -> None:
     response.set_cookie(
-        cookie, value, max_age=_YEAR_SECONDS, samesite="Lax", httponly=True, secure=settings.SESSION_COOKIE_SECURE
+        cookie,
+        value,
+        max_age=_YEAR_SECONDS,
+        samesite="Lax",
+        httponly=True,
+        secure=settings.SESSION_COOKIE_SECURE,
     )
 
 
@@ -223,6 +238,6 @@ def act_for(request: Request) -> HttpResponse:
     person_id = request.actor.person_id
     memberships = identity.memberships_of(person_id) if person_id else []
     if chosen not in {str(membership.organisation.id) for membership in memberships}:
-        raise Forbidden
+        raise NotFound
     request.session[SESSION_KEY] = str(UUID(chosen))
     return redirect("portal:home")

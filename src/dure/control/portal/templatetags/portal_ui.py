@@ -294,7 +294,12 @@ def _axis_won(micro_won: int) -> str:
 
 @register.inclusion_tag("components/chart.html")
 def line_chart(
-    name: str, finding: str, about: str, points: Sequence[charts.Point], forecast: Sequence[charts.Point], ceiling: int
+    name: str,
+    finding: str,
+    about: str,
+    points: Sequence[charts.Point],
+    forecast: Sequence[charts.Point],
+    ceiling: int,
 ) -> dict[str, Any]:
     """What is left over days, with the forecast dotted. `finding` is the title: what the picture shows."""
     layouts = charts.line_layouts(
@@ -305,14 +310,21 @@ def line_chart(
 
 
 @register.inclusion_tag("components/chart.html")
-def column_chart(name: str, finding: str, about: str, points: Sequence[charts.Point], heading: str) -> dict[str, Any]:
+def column_chart(
+    name: str, finding: str, about: str, points: Sequence[charts.Point], heading: str
+) -> dict[str, Any]:
     """One column a day."""
     layouts = charts.column_layouts(points=points, say_day=short_day, say_value=_axis_won)
     return _chart(name, finding, about, layouts, points, heading)
 
 
 def _chart(
-    name: str, finding: str, about: str, layouts: list[charts.Layout], points: Sequence[charts.Point], heading: str
+    name: str,
+    finding: str,
+    about: str,
+    layouts: list[charts.Layout],
+    points: Sequence[charts.Point],
+    heading: str,
 ) -> dict[str, Any]:
     return {
         "name": name,
