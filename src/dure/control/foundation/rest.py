@@ -40,8 +40,8 @@ def actor_of(request: Request) -> Actor:
     return request.actor
 
 
-def audience(*who: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Declare and enforce who may call an operation: "public", "signed_in", or roles.
+def audience(*who: str, of: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare and enforce who may call an operation: "public", "signed_in", or roles (`of` a kind of organisation).
 
     The check comes before the input is read: who may not call learns nothing about what it takes.
     """
@@ -52,7 +52,7 @@ def audience(*who: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         @wraps(run)
         def guarded(request: Request, **values: Any) -> HttpResponse:
             try:
-                check_audience(actor_of(request), who, token_given="Authorization" in request.headers)
+                check_audience(actor_of(request), who, of=of, token_given="Authorization" in request.headers)
             except DureError as error:
                 return operation.api.on_exception(request, error)  # type: ignore[no-any-return]
             return run(request, **values)
@@ -63,12 +63,15 @@ def audience(*who: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         named = who[0] in {"public", "signed_in"}
         operation.dure_audience = who[0] if named else "roles"  # type: ignore[attr-defined]
         operation.dure_roles = frozenset() if named else frozenset(who)  # type: ignore[attr-defined]
+        operation.dure_organisation_kind = of  # type: ignore[attr-defined]
         return decorate_view(guard)(operation)
 
     return decorate
 
 
-def check_audience(actor: Actor, who: tuple[str, ...], *, token_given: bool) -> None:
+def check_audience(
+    actor: Actor, who: tuple[str, ...], *, of: str | None = None, token_given: bool = False
+) -> None:
     """Raise unless the actor belongs to the audience."""
     if who == ("public",):
         return
@@ -87,4 +90,6 @@ def check_audience(actor: Actor, who: tuple[str, ...], *, token_given: bool) -> 
             remedy=_("Send “Authorization: Bearer” with a personal access token."),
         )
     if who != ("signed_in",) and not actor.has(*who):
+        raise Forbidden
+    if of not in {None, actor.organisation_kind}:
         raise Forbidden

@@ -3,6 +3,7 @@
     @public                      anybody
     @signed_in                   any person
     @requires("officer", …)      a person with one of these roles
+    @requires("viewer", …, of="provider")    the same, acting for an organisation of this kind
 
 Rows are guarded once more by the services and selectors: what is not yours answers 404.
 """
@@ -37,24 +38,25 @@ def signed_in(view: View) -> View:
     return _declare(guarded, "signed_in", frozenset())
 
 
-def requires(*roles: str) -> Callable[[View], View]:
-    """A person who acts with one of these roles may open this view; others get 403."""
+def requires(*roles: str, of: str | None = None) -> Callable[[View], View]:
+    """A person with one of these roles in an organisation of this kind may open this view; others get 403."""
 
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
             if not request.user.is_authenticated:
                 return redirect_to_login(request.get_full_path())
-            if not request.actor.has(*roles):
+            if not request.actor.has(*roles) or of not in {None, request.actor.organisation_kind}:
                 raise Forbidden
             return view(request, *args, **kwargs)
 
-        return _declare(guarded, "roles", frozenset(roles))
+        return _declare(guarded, "roles", frozenset(roles), of)
 
     return decorate
 
 
-def _declare(view: View, audience: str, roles: frozenset[str]) -> View:
+def _declare(view: View, audience: str, roles: frozenset[str], organisation_kind: str | None = None) -> View:
     view.dure_audience = audience  # type: ignore[attr-defined]
     view.dure_roles = roles  # type: ignore[attr-defined]
+    view.dure_organisation_kind = organisation_kind  # type: ignore[attr-defined]
     return view

@@ -7,7 +7,7 @@ from uuid import UUID
 from ninja import Router, Schema
 
 from dure.control.access import selectors as access
-from dure.control.foundation.errors import Forbidden, NotFound
+from dure.control.foundation.errors import NotFound
 from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, actor_of, audience
 from dure.control.settlement import selectors
@@ -108,14 +108,13 @@ def show_usage(request: Request, request_id: UUID) -> object:
 
 
 @router.get("/earnings", response={200: EarningsOut, **ERRORS})
-@audience("provider_manager", "administrator", "viewer")
+@audience("provider_manager", "administrator", "viewer", of="provider")
 def earnings(
     request: Request, by: Literal["day", "model"] = "day", since: date | None = None, until: date | None = None
 ) -> object:
     """What one's own provider has earned. No customer is named."""
     actor = actor_of(request)
-    if actor.organisation_kind != "provider" or actor.organisation_id is None:
-        raise Forbidden
+    assert actor.organisation_id is not None
     return {
         "unpaid_micro_won": selectors.provider_unpaid(provider_id=actor.organisation_id),
         "lines": selectors.provider_earnings(

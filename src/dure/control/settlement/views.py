@@ -10,21 +10,16 @@ from django.utils.translation import get_language, gettext, ngettext
 
 from dure.contracts.money import MICRO_WON_PER_WON
 from dure.control.foundation import clock
-from dure.control.foundation.errors import Forbidden
 from dure.control.foundation.http import Request
 from dure.control.foundation.money import format_won
 from dure.control.identity import selectors as identity
-from dure.control.identity.guards import signed_in
+from dure.control.identity.guards import requires
 from dure.control.settlement import selectors
 
 _PERIODS = (7, 30, 90)
 
 
-def _provider_id(request: Request) -> Any:
-    actor = request.actor
-    if actor.organisation_kind != "provider" or not actor.has("provider_manager", "administrator", "viewer"):
-        raise Forbidden
-    return actor.organisation_id
+for_providers = requires("provider_manager", "administrator", "viewer", of="provider")
 
 
 def _today() -> date:
@@ -38,7 +33,9 @@ def _days(request: Request) -> int:
 
 def month_figures(provider_id: Any) -> dict[str, Any]:
     """This month so far, for the provider's first page and this one."""
-    month = _sum(selectors.provider_earnings(provider_id=provider_id, by="day", since=_today().replace(day=1)))
+    month = _sum(
+        selectors.provider_earnings(provider_id=provider_id, by="day", since=_today().replace(day=1))
+    )
     return {
         "month": month,
         "unpaid_micro_won": selectors.provider_unpaid(provider_id=provider_id),
@@ -53,9 +50,9 @@ def _sum(lines: list[selectors.SpendLine]) -> selectors.SpendLine:
     )
 
 
-@signed_in
+@for_providers
 def earnings(request: Request) -> HttpResponse:
-    provider_id, days = _provider_id(request), _days(request)
+    provider_id, days = request.actor.organisation_id, _days(request)
     since = _today() - timedelta(days=days - 1)
     by_day = selectors.provider_earnings(provider_id=provider_id, by="day", since=since)
     by_model = selectors.provider_earnings(provider_id=provider_id, by="model", since=since)
@@ -84,19 +81,23 @@ def _finding(by_day: list[selectors.SpendLine]) -> str:
     return gettext("The best day was %(month)s/%(day)s, with %(sum)s") % {
         "month": day.month,
         "day": day.day,
-        "sum": format_won(best.cost_micro_won, get_language() or "ko", decimals=0 if best.cost_micro_won > 100 * MICRO_WON_PER_WON else 2),
+        "sum": format_won(
+            best.cost_micro_won,
+            get_language() or "ko",
+            decimals=0 if best.cost_micro_won > 100 * MICRO_WON_PER_WON else 2,
+        ),
     }
 
 
-@signed_in
+@for_providers
 def earnings_live(request: Request) -> HttpResponse:
-    return render(request, "settlement/earnings.html#figures", month_figures(_provider_id(request)))
+    return render(request, "settlement/earnings.html#figures", month_figures(request.actor.organisation_id))
 
 
-@signed_in
+@for_providers
 def earnings_csv(request: Request) -> HttpResponse:
     """Day by model is what an invoice is made from; money in micro-won, exactly."""
-    provider_id, days = _provider_id(request), _days(request)
+    provider_id, days = request.actor.organisation_id, _days(request)
     since = _today() - timedelta(days=days - 1)
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="earnings-{since}-{_today()}.csv"'
