@@ -275,7 +275,14 @@ def _explain(error: Exception) -> int:
         print_error(error.code, str(error.message), str(error.remedy))  # type: ignore[attr-defined]
     elif _is_a(error, "dure.local.errors", "LocalError"):
         print_error(error.code, error.message, error.remedy)  # type: ignore[attr-defined]
-    elif _is_a(error, "psycopg", "OperationalError") or _is_a(error, "django.db.utils", "OperationalError"):
+    elif any(
+        _is_a(error, module, name)
+        for module, name in (
+            ("psycopg", "OperationalError"),
+            ("django.db.utils", "OperationalError"),
+            ("procrastinate.exceptions", "ConnectorException"),
+        )
+    ):
         print_error(
             "database_away",
             f"The database does not answer: {_first_line(error)}",

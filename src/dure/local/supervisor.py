@@ -302,7 +302,9 @@ class Supervisor:
 
     def _worker(self) -> Part:
         ready_file = self._folder.path / "worker.ready"
-        command = self._dure("worker", "--ready-file", str(ready_file))
+        command = self._dure(
+            "worker", "--ready-file", str(ready_file), "--drain-seconds", str(DRAIN_SECONDS / 2)
+        )
         part = self._part("worker", lambda _: command, ready_file.exists)
         part.before_start = lambda: ready_file.unlink(missing_ok=True)
         return part
