@@ -6,6 +6,7 @@ from collections.abc import Callable
 from django.db import DataError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.templatetags.static import static
 from django.utils.translation import get_language, gettext
 
 from dure.control.foundation.errors import DureError
@@ -76,10 +77,19 @@ def server_error(request: HttpRequest) -> HttpResponse:
     )
     home = "첫 화면으로" if korean else "Go to the first page"
     language = "ko" if korean else "en"
+    try:
+        styles = "".join(
+            f'<link rel="stylesheet" href="{static(name)}">'
+            for name in ("fonts/pretendard-gov.css", "dure.css")
+        )
+    except ValueError:
+        styles = ""
     return HttpResponse(
-        f'<!doctype html><html lang="{language}"><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>'
-        f'<main><h1>{title}</h1><p>{text}</p><p><a href="/">{home}</a></p></main></html>',
+        f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>{styles}</head>'
+        f'<body><main><div class="inner"><div class="page-head"><div><h1>{title}</h1>'
+        f'<p class="lead">{text}</p></div></div><p><a class="text-link" href="/">{home}</a></p></div></main></body>'
+        f"</html>",
         status=500,
     )
 
