@@ -3,6 +3,7 @@
 import csv
 from datetime import date, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -20,6 +21,11 @@ _PERIODS = (7, 30, 90)
 
 
 for_providers = requires("provider_manager", "administrator", "viewer", of="provider")
+
+
+def _provider_id(request: Request) -> UUID:
+    assert request.actor.organisation_id is not None
+    return request.actor.organisation_id
 
 
 def _today() -> date:
@@ -52,7 +58,7 @@ def _sum(lines: list[selectors.SpendLine]) -> selectors.SpendLine:
 
 @for_providers
 def earnings(request: Request) -> HttpResponse:
-    provider_id, days = request.actor.organisation_id, _days(request)
+    provider_id, days = _provider_id(request), _days(request)
     since = _today() - timedelta(days=days - 1)
     by_day = selectors.provider_earnings(provider_id=provider_id, by="day", since=since)
     by_model = selectors.provider_earnings(provider_id=provider_id, by="model", since=since)
@@ -91,13 +97,13 @@ def _finding(by_day: list[selectors.SpendLine]) -> str:
 
 @for_providers
 def earnings_live(request: Request) -> HttpResponse:
-    return render(request, "settlement/earnings.html#figures", month_figures(request.actor.organisation_id))
+    return render(request, "settlement/earnings.html#figures", month_figures(_provider_id(request)))
 
 
 @for_providers
 def earnings_csv(request: Request) -> HttpResponse:
     """Day by model is what an invoice is made from; money in micro-won, exactly."""
-    provider_id, days = request.actor.organisation_id, _days(request)
+    provider_id, days = _provider_id(request), _days(request)
     since = _today() - timedelta(days=days - 1)
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="earnings-{since}-{_today()}.csv"'
