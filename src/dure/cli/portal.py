@@ -15,7 +15,7 @@ from dure.cli import _context
               help="Port to listen on; 0 picks a free one.")  # fmt: skip
 @click.option("--workers", envvar="DURE_PORTAL_WORKERS", type=click.IntRange(1, 256), default=1, show_default=True,
               help="Processes that share the port.")  # fmt: skip
-@click.option("--threads", envvar="DURE_PORTAL_THREADS", type=click.IntRange(1, 256), default=2, show_default=True,
+@click.option("--threads", envvar="DURE_PORTAL_THREADS", type=click.IntRange(1, 256), default=4, show_default=True,
               help="Requests a process answers at once; each may hold a database connection.")  # fmt: skip
 @_context.data_option
 def portal(host: str, port: int, workers: int, threads: int) -> None:
