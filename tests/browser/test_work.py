@@ -87,6 +87,15 @@ def test_key_is_issued_shown_once_copied_and_revoked(visit: Visitors, portal: Po
     expect(page.locator("#keys tr", has_text="night batch")).to_contain_text("revoked")
 
 
+def test_newcomer_has_a_key_and_a_working_text_after_one_press(visit: Visitors):
+    page = visit.page("newcomer", language="en")
+    page.goto("/")
+    page.get_by_role("button", name="Issue a key now").click()
+    secret = page.locator("#secret").inner_text()
+    assert f'api_key="{secret}"' in page.locator("#snippet-python").inner_text()
+    assert "smollm2-135m-instruct" in page.locator("#snippet-curl").inner_text()
+
+
 def test_replacing_a_key_keeps_the_old_one_for_a_while(visit: Visitors, portal: Portal):
     page = visit.page("startup", language="en")
     page.goto(f"{portal.award()}keys/{portal.seed['key']}/replace/")

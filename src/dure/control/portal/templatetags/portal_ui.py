@@ -116,6 +116,22 @@ _METERS = {
 }
 
 
+_METERS_SHORT = {
+    "input": _("Input"),
+    "output": _("Output"),
+    "cached_input": _("Cached input"),
+    "request": _("Request"),
+    "character": _("Character"),
+    "second": _("Second"),
+    "image": _("Image"),
+}
+
+
+@register.filter
+def meter_short(meter: str) -> Any:
+    return _METERS_SHORT.get(meter, meter)
+
+
 @register.filter
 def usage_badge(status: str) -> Badge:
     return _USAGE.get(status, Badge(status, _PLAIN))
