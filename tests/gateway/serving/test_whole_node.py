@@ -16,8 +16,8 @@ from dure.contracts.directory import AwardEntry, DeploymentEntry, KeyEntry, Mode
 from dure.contracts.ids import uuid7
 from dure.contracts.money import cost_micro_won
 from dure.gateway.protocol.directory import key_digest
-
 from gateway.database import Ledger, postgres
+
 from .world import CHAT, INPUT, KEY, OUTPUT, Client, MockProvider, run
 
 pytestmark = pytest.mark.xdist_group("postgres")

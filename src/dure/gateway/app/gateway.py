@@ -53,13 +53,27 @@ class Journal(Protocol):
 class Route:
     """A deployment made ready for use. `unusable` says why it is not."""
 
-    __slots__ = ("deployment", "heads", "pool", "provider", "state", "unusable", "uuid")
+    __slots__ = (
+        "connect_seconds",
+        "deployment",
+        "first_byte_seconds",
+        "heads",
+        "idle_seconds",
+        "pool",
+        "provider",
+        "state",
+        "unusable",
+        "uuid",
+    )
 
     def __init__(self, deployment: DeploymentEntry, pools: UpstreamPools, state: DeploymentState) -> None:
         self.deployment = deployment
         self.state = state
         self.uuid = UUID(deployment.id)
         self.provider = UUID(deployment.provider)
+        self.connect_seconds = deployment.connect_timeout_ms / 1000
+        self.first_byte_seconds = deployment.first_byte_timeout_ms / 1000
+        self.idle_seconds = deployment.idle_timeout_ms / 1000
         self.heads: dict[Endpoint, bytes] = {}
         self.unusable = ""
         self.pool: UpstreamPool | None = None

@@ -110,7 +110,7 @@ class Relay:
         route = gateway.route_for(self._model, self._tried)
         if route is None:
             raise self._no_route()
-        self._route = route
+        self._take(route)
         client.exchange = self
         gateway.open_requests += 1
         charge = self._charge
@@ -120,6 +120,12 @@ class Relay:
             self._waiter = gateway.keeper.wait(
                 charge.escrow, charge.hold, granted=self._open, refused=self._refused
             )
+
+    def _take(self, route: Route) -> None:
+        """Take a place at a deployment; `_leave_deployment` gives it up."""
+        self._route = route
+        self._outstanding = True
+        route.state.outstanding += 1
 
     def _no_route(self) -> Refusal:
         deployments = self._gateway.directory.deployments_of(self._model.id)
@@ -152,8 +158,6 @@ class Relay:
         assert route.pool is not None
         self._phase = "sending"
         self._fresh_tried = False
-        self._outstanding = True
-        route.state.outstanding += 1
         connection = route.pool.take()
         if connection is not None:
             self.upstream_ready(connection)
@@ -164,7 +168,7 @@ class Relay:
         route = self._route
         assert route.pool is not None
         self._fresh_tried = True
-        route.pool.connect(self, route.deployment.connect_timeout_ms / 1000)
+        route.pool.connect(self, route.connect_seconds)
 
     def upstream_ready(self, connection: UpstreamConnection) -> None:
         if self._phase != "sending":
@@ -172,7 +176,7 @@ class Relay:
             return
         self._attempts += 1
         self._upstream = connection
-        self.deadline = self._gateway.now() + self._route.deployment.first_byte_timeout_ms / 1000
+        self.deadline = self._gateway.now() + self._route.first_byte_seconds
         connection.send(self, self._upstream_request())
 
     def _upstream_request(self) -> bytes:
@@ -207,7 +211,7 @@ class Relay:
         if self._attempts < self._gateway.config.attempts:
             route = self._gateway.route_for(self._model, self._tried)
             if route is not None:
-                self._route = route
+                self._take(route)
                 self._send()
                 return
         self._fail(refusal, body)
@@ -237,7 +241,7 @@ class Relay:
         if self._phase != "answering":
             return  # what follows the end of the events
         if not self._client_full:
-            self.deadline = self._gateway.now() + self._route.deployment.idle_timeout_ms / 1000
+            self.deadline = self._gateway.now() + self._route.idle_seconds
         if self._scanner is not None:
             self._stream_data(connection, self._scanner, data, complete=complete)
             return
@@ -389,9 +393,8 @@ class Relay:
             if client is not None:
                 client.abort()
             return
-        deployment = self._route.deployment
         waiting = self._phase == "sending"
-        waited = (deployment.first_byte_timeout_ms if waiting else deployment.idle_timeout_ms) / 1000
+        waited = self._route.first_byte_seconds if waiting else self._route.idle_seconds
         if self._head_sent:
             self._broken(f"nothing came for {waited:g} seconds")
         else:
@@ -478,7 +481,7 @@ class Relay:
     def client_drained(self) -> None:
         self._client_full = False
         if self._upstream is not None and self._phase == "answering":
-            self.deadline = self._gateway.now() + self._route.deployment.idle_timeout_ms / 1000
+            self.deadline = self._gateway.now() + self._route.idle_seconds
             self._upstream.resume()
 
     # The end
@@ -510,6 +513,7 @@ class Relay:
     def _done(self, http_status: int) -> None:
         self._client = None
         self._phase = "done"
+        self._leave_deployment()
         gateway = self._gateway
         gateway.open_requests -= 1
         metrics = gateway.metrics

@@ -102,7 +102,7 @@ class Worker:
         add_gauges(gateway, self.server, self.journal)
         link.start()
         port = await self.server.listen(self.config.host, self.config.port, reuse_port=self.config.reuse_port)
-        self._every(SWEEP_SECONDS, self._sweep)
+        self._every(SWEEP_SECONDS, self.keeper.sweep)
         self._every(TICK_SECONDS, self._tick)
         self._every(SLOW_SWEEP_SECONDS, self._slow_sweep)
         self._tasks.append(self._loop.create_task(self._join()))
@@ -157,12 +157,9 @@ class Worker:
 
         self._tasks.append(self._loop.create_task(repeat()))
 
-    def _sweep(self) -> None:
-        self.keeper.sweep()
-        self.pools.sweep()
-
     def _tick(self) -> None:
         self.gateway.tick()
+        self.pools.sweep()
 
     def _slow_sweep(self) -> None:
         self.server.sweep()
@@ -180,7 +177,10 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.pools.close()
-        self.journal.close()
+        try:
+            self.journal.close()
+        except OSError as error:
+            logger.error("the journal's last records could not be written: %s", error)
         await self.link.close()
         logger.info("stopped, process %s", self.process_id)
 

@@ -282,7 +282,7 @@ class ClientConnection(asyncio.Protocol):
             self.transport.close()
             return
         self.touched_at = self._server.now()
-        if not self._in_next:
+        if not self._in_next and (self._queue or self._refusal is not None or self._reading_paused):
             self._next()
 
     def closes_after(self, request: Request) -> bool:

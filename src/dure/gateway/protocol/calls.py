@@ -50,7 +50,8 @@ _COPIES = ("n", "n_cmpl")
 class Call(msgspec.Struct):
     """What one request asks for.
 
-    `output_tokens` is what the caller allows for each answer (None: not said); `copies` answers are
+    `output_tokens` is what the caller allows for each answer (None: not said), in as many fields as
+    `limits` says; `output_field` is the tightest. `copies` answers are
     generated for each of `prompts` prompts. `text_bytes` is an upper bound of the prompt's bytes of
     text; `only_text` is false where the prompt holds something else too (an image, audio, a file).
     """
@@ -64,6 +65,7 @@ class Call(msgspec.Struct):
     wants_usage: bool = False
     output_tokens: int | None = None
     output_field: str = "max_tokens"
+    limits: int = 0
     copies: int = 1
     prompts: int = 1
     messages: int = 0
@@ -225,6 +227,7 @@ def _read_output(call: Call) -> None:
     chat = call.endpoint == "chat.completions"
     for name in _CHAT_LIMITS if chat else _COMPLETION_LIMITS:
         if name in fields:
+            call.limits += 1
             tokens = _whole(fields, name, least=1 if chat else 0)
             if tokens is not None and (call.output_tokens is None or tokens < call.output_tokens):
                 call.output_field, call.output_tokens = name, tokens
@@ -260,7 +263,7 @@ def upstream_body(call: Call, *, upstream_model: str, dialect: Dialect, output_l
     """
     fields: dict[str, Any] = dict(call.fields)
     fields["model"] = upstream_model
-    if output_limit is not None:
+    if output_limit is not None and not (call.limits == 1 and call.output_tokens == output_limit):
         _set_output_limit(fields, call, dialect, output_limit)
     if call.stream and not call.wants_usage:
         options = _decode_any(fields["stream_options"]) if "stream_options" in fields else None
