@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +47,16 @@ class Instance:
         self.folder = folder
         self.process: subprocess.Popen[bytes] | None = None
         self.screen = folder.with_suffix(".screen")
+        self.award = ""
 
-    def up(self, *arguments: str) -> None:
+    def up(self, *arguments: str, before: Sequence[str] = (), **environment: str) -> None:
+        """`before` is put before the command, as `setpriv` is."""
+        (self.folder / "ready.json").unlink(missing_ok=True)  # of a killed one
         with self.screen.open("wb") as screen:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dure.cli.main", "up", "--data", str(self.folder),
+                [*before, sys.executable, "-m", "dure.cli.main", "up", "--data", str(self.folder),
                  "--portal-port", "0", "--gateway-port", "0", *arguments],
-                env=clean_environment(), stdout=screen, stderr=subprocess.STDOUT, start_new_session=True,
+                env=clean_environment() | environment, stdout=screen, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         until(lambda: self.is_ready() or self.has_ended(), what="ready")
         assert self.is_ready(), self.shown()

@@ -4,22 +4,28 @@ The tests share one instance and run in their order: from the first start to the
 """
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
+import psycopg
 import pytest
 from tests.e2e.running import Instance, clean_environment, dure, until
 
 pytestmark = pytest.mark.xdist_group("dure_up")
 
 MODEL = "smollm2-135m-instruct"
+NOBODY = 65534
+AS_NOBODY = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
 PARTS = ["database", "model", "gateway", "portal", "worker"]
 
 
@@ -44,12 +50,13 @@ def ask(instance: Instance, **body: Any) -> httpx.Response:
 
 def usage(instance: Instance) -> dict[str, dict[str, Any]]:
     """What `dure usage list` prints of the award with the demonstration key, by request."""
-    awards = lines(dure("awards", "list", "--json", "--data", instance.folder))
-    found = {}
-    for award in awards:
-        printed = dure("usage", "list", "--award", award["id"], "--json", "--data", instance.folder)
-        found |= {call["request_id"]: call for call in lines(printed)}
-    return found
+    if not instance.award:
+        awards = lines(dure("awards", "list", "--json", "--data", instance.folder))
+        instance.award = next((award["id"] for award in awards if award["spent_micro_won"]), "")
+    if not instance.award:
+        return {}
+    printed = dure("usage", "list", "--award", instance.award, "--json", "--data", instance.folder)
+    return {call["request_id"]: call for call in lines(printed)}
 
 
 def lines(printed: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
@@ -244,3 +251,49 @@ def test_a_port_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
         refused = dure("up", "--data", tmp_path / "data", "--portal-port", port, "--gateway-port", "0")
     assert refused.returncode == 1
     assert "(port_in_use)" in refused.stderr
+
+
+def test_an_ordinary_user_in_a_folder_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Besides: without the model and the demonstration."""
+    if os.geteuid() != 0:
+        pytest.skip("the other tests are this one already")
+    python_runs = subprocess.run([*AS_NOBODY, sys.executable, "-c", ""], check=False, capture_output=True)
+    if python_runs.returncode != 0:
+        pytest.skip("nobody may not run this Python")
+    with tempfile.TemporaryDirectory(prefix="dure-nobody-", dir="/tmp") as made:
+        home = Path(made)
+        os.chown(home, NOBODY, NOBODY)
+        instance = Instance(home / "data")
+        try:
+            instance.up("--no-model", "--no-demo", before=AS_NOBODY, HOME=made)
+            assert sorted(instance.pids) == ["database", "gateway", "portal", "worker"]
+            assert instance.ready["demo_users"] == []
+            assert instance.ready["demo_api_key"] is None
+            assert instance.folder.stat().st_uid == NOBODY
+            models = httpx.get(f"{instance.ready['gateway_url']}/v1/models", trust_env=False, timeout=30)
+            assert (models.status_code, models.json()["error"]["code"]) == (401, "invalid_api_key")
+            assert instance.stop() == 0
+            assert instance.processes() == []
+        finally:
+            instance.end()
+
+
+def test_a_database_of_ones_own_is_used_instead(tmp_path: Path) -> None:
+    server, name = os.environ["DURE_TEST_SERVER"], f"dure_own_{os.getpid()}"
+    url = urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    instance = Instance(tmp_path / "data")
+    try:
+        instance.up("--no-model", DURE_DATABASE_URL=url)
+        assert sorted(instance.pids) == ["gateway", "portal", "worker"]
+        assert not (instance.folder / "postgresql").exists()
+        listed = lines(dure("organisations", "list", "--json", "--data", instance.folder))
+        with psycopg.connect(url) as connection:
+            counted = connection.execute("SELECT count(*) FROM identity_organisation").fetchone()
+        assert counted == (len(listed),)
+        assert instance.stop() == 0
+    finally:
+        instance.end()
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
