@@ -28,6 +28,7 @@ __all__ = [
     "may_revoke",
     "names_of_keys",
     "working_key_counts",
+    "working_keys",
 ]
 
 
@@ -152,6 +153,22 @@ def may_issue(*, actor: Actor, award_id: UUID) -> bool:
 def may_revoke(*, actor: Actor, award_id: UUID) -> bool:
     row = _visible(actor, award_id)
     return rules.may_revoke(actor, row.organisation_id, row.agency_id)
+
+
+def working_keys(*, actor: Actor, award_ids: Collection[UUID], at: datetime | None = None) -> list[KeyView]:
+    """The keys of several awards that open the gateway now, newest first; others' awards are left out."""
+    now = at or clock.now()
+    rows = (
+        ApiKey.objects.select_related("entitlement")
+        .filter(entitlement_id__in=award_ids, revoked_at=None)
+        .filter(Q(expires_at=None) | Q(expires_at__gt=now))
+        .order_by("-created_at", "-pk")
+    )
+    found = [row for row in rows if rules.may_see(actor, row.entitlement.organisation_id)]
+    replaced = dict(
+        ApiKey.objects.filter(replaces_id__in=[row.pk for row in found]).values_list("replaces_id", "pk")
+    )
+    return [key_view(row, now=now, replaced_by_id=replaced.get(row.pk)) for row in found]
 
 
 def names_of_keys(*, key_ids: Collection[UUID]) -> dict[UUID, tuple[str, str]]:

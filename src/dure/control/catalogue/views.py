@@ -23,6 +23,7 @@ class _PriceRow:
 def models(request: Request) -> HttpResponse:
     search, endpoint = request.GET.get("q", "").strip()[:100], request.GET.get("endpoint", "")
     offered = selectors.models(actor=request.actor, search=search, endpoint=endpoint)
+    offered.sort(key=lambda view: not view.callable)
     context = {"models": offered, "search": search, "endpoint": endpoint, "endpoints": get_args(Endpoint)}
     return render(request, "catalogue/models.html", context)
 

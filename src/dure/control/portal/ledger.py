@@ -214,6 +214,11 @@ class _Echo:
         return line
 
 
+def _plain(text: str) -> str:
+    """A note as text: spreadsheet programs would take one that begins like a formula for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
 def _lines(book_id: UUID) -> Iterator[str]:
     writer = csv.writer(_Echo())
     yield writer.writerow(
@@ -231,7 +236,7 @@ def _lines(book_id: UUID) -> Iterator[str]:
                     *(one.sequence, one.id, one.created_at.isoformat(), one.kind, one.debit.unit),
                     *(one.debit.id, one.debit.kind, one.debit.owner_id),
                     *(one.credit.id, one.credit.kind, one.credit.owner_id),
-                    *(one.amount, one.memo, one.corrects_id or "", one.previous_hash, one.hash),
+                    *(one.amount, _plain(one.memo), one.corrects_id or "", one.previous_hash, one.hash),
                 ]
             )
         before = page[-1].sequence

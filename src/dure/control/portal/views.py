@@ -28,7 +28,6 @@ from dure.control.identity.middleware import SESSION_KEY
 from dure.control.portal.context_processors import DISPLAY_COOKIE, DISPLAYS
 from dure.control.programmes import selectors as programmes
 from dure.control.programmes.outlook import outlook
-from dure.control.programmes.views import spent_by_day
 from dure.control.settlement import selectors as settlement
 from dure.control.settlement.views import month_figures
 
@@ -44,7 +43,6 @@ class AwardCard:
     view: programmes.AwardView
     outlook: str
     used: bool
-    may_issue: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +91,7 @@ def _public_figures() -> dict[str, Any]:
 @public
 def about(request: Request) -> HttpResponse:
     """What Dure is, for everyone."""
-    models = catalogue.models(actor=request.actor)
+    models = sorted(catalogue.models(actor=request.actor), key=lambda view: not view.callable)
     return render(request, "portal/public_home.html", {**_public_figures(), "models": models[:6]})
 
 
@@ -111,30 +109,25 @@ def _organisation(actor: Actor) -> Any:
 
 def _cards(actor: Actor) -> list[AwardCard]:
     found = programmes.awards(actor=actor, page_size=20).items if actor.organisation_id else []
-    cards = []
-    for view in found:
-        by_day = spent_by_day(view.id)
-        may_issue = view.is_open and access.may_issue(actor=actor, award_id=view.id)
-        used = bool(by_day) or bool(settlement.usage(award_id=view.id, limit=1))
-        cards.append(AwardCard(view, outlook(view, by_day), used, may_issue))
-    return cards
+    spent = settlement.daily_spend(award_ids=[view.id for view in found])
+    return [AwardCard(view, outlook(view, spent.get(view.id, {})), used=view.id in spent) for view in found]
 
 
 def _awards(actor: Actor) -> dict[str, Any]:
     cards = _cards(actor)
-    views = [card.view for card in cards]
-    calls = [
-        (view, call) for view in views for call in settlement.usage(award_id=view.id, limit=_CALLS_SHOWN)
-    ]
-    calls.sort(key=lambda pair: pair[1].request_id, reverse=True)
+    views = {card.view.id: card.view for card in cards}
+    waiting = next((card.view for card in cards if not card.used and card.view.is_open), None)
     return {
         "organisation": _organisation(actor),
         "awards": cards,
-        "calls": calls[:_CALLS_SHOWN],
+        "waiting": waiting,
+        "may_issue": waiting is not None and access.may_issue(actor=actor, award_id=waiting.id),
+        "calls": [
+            (views[call.award_id], call)
+            for call in settlement.latest_usage(award_ids=list(views), limit=_CALLS_SHOWN)
+        ],
         "keys": [
-            (view, key)
-            for view in views
-            for key in access.keys(actor=actor, award_id=view.id, working_only=True)
+            (views[key.award_id], key) for key in access.working_keys(actor=actor, award_ids=list(views))
         ],
     }
 

@@ -20,8 +20,10 @@ __all__ = [
     "GatewayProcessView",
     "SpendLine",
     "UsageView",
+    "daily_spend",
     "gateway_processes",
     "last_used",
+    "latest_usage",
     "provider_earnings",
     "provider_unpaid",
     "spend_by_day",
@@ -121,6 +123,12 @@ def usage(
     return [_usage_view(row) for row in rows.order_by("-request_id")[:limit]]
 
 
+def latest_usage(*, award_ids: Collection[UUID], limit: int = 10) -> list[UsageView]:
+    """The latest calls of several awards together."""
+    rows = UsageRecord.objects.filter(award_id__in=award_ids).order_by("-request_id")[:limit]
+    return [_usage_view(row) for row in rows]
+
+
 def usage_record(*, request_id: UUID) -> UsageView | None:
     row = UsageRecord.objects.filter(request_id=request_id).first()
     return _usage_view(row) if row else None
@@ -141,6 +149,15 @@ def spend_by_model(*, award_ids: Collection[UUID], since: date | None = None) ->
 def spend_by_day(*, award_ids: Collection[UUID], since: date | None = None) -> list[SpendLine]:
     """Days with calls only, oldest first."""
     return _group("day", _days(award_ids=award_ids, since=since), order="day")
+
+
+def daily_spend(*, award_ids: Collection[UUID]) -> dict[UUID, dict[date, int]]:
+    """What each award spent on each day with calls; awards never used are absent."""
+    spent: dict[UUID, dict[date, int]] = {}
+    rows = _days(award_ids=award_ids).values_list("award_id", "day").annotate(cost=Sum("cost_micro_won"))
+    for award_id, day, cost in rows:
+        spent.setdefault(award_id, {})[day] = int(cost)
+    return spent
 
 
 def spend_by_key(*, award_ids: Collection[UUID], since: date | None = None) -> list[SpendLine]:

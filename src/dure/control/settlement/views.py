@@ -84,14 +84,11 @@ def _finding(by_day: list[selectors.SpendLine]) -> str:
     best = max(by_day, key=lambda line: line.cost_micro_won)
     day = best.group
     assert isinstance(day, date)
-    return gettext("The best day was %(month)s/%(day)s, with %(sum)s") % {
-        "month": day.month,
-        "day": day.day,
-        "sum": format_won(
-            best.cost_micro_won,
-            get_language() or "ko",
-            decimals=0 if best.cost_micro_won > 100 * MICRO_WON_PER_WON else 2,
-        ),
+    korean = (get_language() or "ko").startswith("ko")
+    decimals = 0 if best.cost_micro_won > 100 * MICRO_WON_PER_WON else 2
+    return gettext("The best day was %(day)s, with %(sum)s") % {
+        "day": f"{day.month}월 {day.day}일" if korean else f"{day.day} {day:%b}",
+        "sum": format_won(best.cost_micro_won, "ko" if korean else "en", decimals=decimals),
     }
 
 
@@ -102,7 +99,7 @@ def earnings_live(request: Request) -> HttpResponse:
 
 @for_providers
 def earnings_csv(request: Request) -> HttpResponse:
-    """Day by model is what an invoice is made from; money in micro-won, exactly."""
+    """By day and by model, money in exact micro-won: what an invoice is checked against."""
     provider_id, days = _provider_id(request), _days(request)
     since = _today() - timedelta(days=days - 1)
     response = HttpResponse(content_type="text/csv; charset=utf-8")

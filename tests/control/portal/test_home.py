@@ -1,0 +1,111 @@
+"""First pages: each role its own, and as many questions to the database for thirty awards as for one."""
+
+import pytest
+from django.test import Client
+
+from dure.control.foundation.actors import Actor
+from dure.control.identity import services as identity
+from dure.control.programmes import services as programmes
+
+pytestmark = pytest.mark.django_db
+SYSTEM = Actor.system("test")
+WON = 10**6
+
+
+@pytest.fixture
+def world():
+    for slug, kind in (("ministry", "ministry"), ("startup", "startup"), ("company", "provider")):
+        identity.add_organisation(actor=SYSTEM, slug=slug, kind=kind, name_ko=slug, name_en=slug)
+    return programmes.add_programme(
+        actor=SYSTEM,
+        slug="use",
+        name_ko="활용 지원",
+        name_en="Use",
+        krw_micro_won=10**9 * WON,
+        agency_slug="ministry",
+    ).programme
+
+
+def _client(slug: str, *roles: str) -> Client:
+    from dure.control.identity import selectors
+    from dure.control.identity.models import Person
+
+    person = identity.add_person(actor=SYSTEM, email=f"{slug}-{roles[0]}@example.kr", name="김두레")
+    organisation = selectors.organisation(slug)
+    identity.add_membership(
+        actor=SYSTEM, person_id=person.id, organisation_id=organisation.id, roles=list(roles)
+    )
+    client = Client()
+    client.force_login(
+        Person.objects.get(pk=person.id), backend="allauth.account.auth_backends.AuthenticationBackend"
+    )
+    client.cookies["dure_language"] = "en"
+    return client
+
+
+def _grant(count: int) -> None:
+    for number in range(count):
+        programmes.grant_award(
+            actor=SYSTEM,
+            programme_slug="use",
+            organisation_slug="startup",
+            micro_won=1_000 * WON,
+            name=f"Award {number}",
+        )
+
+
+@pytest.mark.parametrize(
+    ("slug", "role", "words"),
+    [
+        ("ministry", "officer", "Where the money is"),
+        ("company", "provider_manager", "Earned this month"),
+        ("startup", "developer", "What is left on your awards"),
+    ],
+)
+def test_each_role_finds_its_own_first_page(world, slug, role, words):
+    assert words in _client(slug, role).get("/").text
+
+
+@pytest.mark.parametrize(("role", "path"), [("operator", "/operations/"), ("auditor", "/ledger/")])
+def test_operator_and_auditor_are_led_to_their_work(world, role, path):
+    assert _client("ministry", role).get("/").headers["Location"] == path
+
+
+def test_anonymous_reader_is_told_what_this_is(world):
+    answer = Client(headers={"cookie": "dure_language=en"}).get("/")
+    assert "Every token is on one ledger." in answer.text
+    assert "₩1B" not in answer.text  # appropriated, not granted: nothing was granted yet
+
+
+@pytest.mark.parametrize("path", ["/", "/home/live/", "/awards/"])
+def test_thirty_awards_cost_as_many_queries_as_one(world, path, django_assert_num_queries):
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    client = _client("startup", "developer")
+    _grant(1)
+    client.get(path)
+    with CaptureQueriesContext(connection) as few:
+        client.get(path)
+    _grant(29)
+    with django_assert_num_queries(len(few)):
+        client.get(path)
+
+
+def test_person_acts_for_another_organisation_only_as_its_member(world):
+    from dure.control.identity import selectors
+
+    client = _client("startup", "developer")
+    stranger = selectors.organisation("company").id
+    assert client.post("/act-for/", {"organisation": stranger}).status_code == 404
+    assert client.post("/act-for/", {"organisation": "nonsense"}).status_code == 404
+    own = selectors.organisation("startup").id
+    assert client.post("/act-for/", {"organisation": own}).headers["Location"] == "/"
+
+
+def test_choice_of_language_reaches_the_person(world):
+    from dure.control.identity.models import Person
+
+    client = _client("startup", "developer")
+    client.post("/language/", {"language": "en", "next": "/models/"})
+    assert Person.objects.get().language == "en"
