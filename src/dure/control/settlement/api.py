@@ -81,7 +81,12 @@ def list_usage(
     """An award's calls, latest first; `before` (a request id) continues a page."""
     access.entitlement(actor=actor_of(request), award_id=award_id)
     return selectors.usage(
-        award_id=award_id, status=status, model=model, key_id=key, before=before, limit=min(max(limit, 1), 1_000)
+        award_id=award_id,
+        status=status,
+        model=model,
+        key_id=key,
+        before=before,
+        limit=min(max(limit, 1), 1_000),
     )
 
 
@@ -92,7 +97,9 @@ def list_spend(
 ) -> object:
     """What an award spent, by day, model or key."""
     access.entitlement(actor=actor_of(request), award_id=award_id)
-    group = {"day": selectors.spend_by_day, "model": selectors.spend_by_model, "key": selectors.spend_by_key}[by]
+    group = {"day": selectors.spend_by_day, "model": selectors.spend_by_model, "key": selectors.spend_by_key}[
+        by
+    ]
     return group(award_ids=[award_id], since=since)
 
 
@@ -110,7 +117,10 @@ def show_usage(request: Request, request_id: UUID) -> object:
 @router.get("/earnings", response={200: EarningsOut, **ERRORS})
 @audience("provider_manager", "administrator", "viewer", of="provider")
 def earnings(
-    request: Request, by: Literal["day", "model"] = "day", since: date | None = None, until: date | None = None
+    request: Request,
+    by: Literal["day", "model"] = "day",
+    since: date | None = None,
+    until: date | None = None,
 ) -> object:
     """What one's own provider has earned. No customer is named."""
     actor = actor_of(request)
