@@ -165,6 +165,38 @@ def test_a_token_speaks_for_its_person_until_it_is_revoked() -> None:
     assert selectors.actor_for_token(secret) is None
 
 
+def test_a_token_ends_with_the_membership_it_was_made_for() -> None:
+    actor = member(["developer"])
+    assert actor.person_id is not None
+    services.add_membership(
+        actor=SYSTEM,
+        person_id=actor.person_id,
+        organisation_id=organisation("other"),
+        roles=["administrator"],
+    )
+    first = selectors.actor_for(person_id=actor.person_id, organisation_id=actor.organisation_id)
+    _token, secret = services.issue_token(actor=first, name="report")
+    Membership.objects.filter(organisation_id=actor.organisation_id).update(valid_until=clock.now())
+    assert selectors.actor_for_token(secret) is None
+
+
+def test_nobody_but_an_operator_takes_a_platform_role_away() -> None:
+    administrator = member(["administrator"], slug="ministry", kind="ministry")
+    officer = person("officer@example.kr")
+    ministry = administrator.organisation_id
+    assert ministry is not None
+    services.add_membership(actor=SYSTEM, person_id=officer, organisation_id=ministry, roles=["officer"])
+    code = refusal(
+        services.add_membership,
+        actor=administrator,
+        person_id=officer,
+        organisation_id=ministry,
+        roles=["viewer"],
+    )
+    assert code == "forbidden"
+    assert selectors.actor_for(person_id=officer).roles == frozenset({"officer"})
+
+
 def test_a_token_that_has_expired_or_never_was_speaks_for_nobody() -> None:
     actor = member(["developer"])
     _token, secret = services.issue_token(

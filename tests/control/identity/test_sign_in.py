@@ -152,7 +152,7 @@ def test_one_acts_for_the_organisation_one_chooses_and_for_no_stranger(client: C
     for slug in ("second", "first"):
         client.post("/act-for/", {"organisation": str(selectors.organisation(slug).id)})
         assert client.get("/account/").context["actor"].organisation_id == selectors.organisation(slug).id
-    assert client.post("/act-for/", {"organisation": str(stranger)}).status_code == 403
+    assert client.post("/act-for/", {"organisation": str(stranger)}).status_code == 404
     assert client.get("/account/").context["actor"].organisation_id == selectors.organisation("first").id
 
 
@@ -184,6 +184,8 @@ def test_a_token_is_shown_once_and_listed_by_its_start(client: Client, kim: Pers
     assert secret not in listed
     assert secret[:17] in listed
     token = selectors.tokens_of(kim.pk)[0]
+    assert client.get(f"/account/tokens/{token.id}/revoke/").context["token"] == token
+    assert selectors.actor_for_token(secret) is not None
     client.post(f"/account/tokens/{token.id}/revoke/")
     assert selectors.actor_for_token(secret) is None
 

@@ -52,6 +52,7 @@ class TokenOut(Schema):
     id: UUID
     name: str
     prefix: str
+    organisation: OrganisationOut | None
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None

@@ -33,6 +33,7 @@ __all__ = [
     "people_to_notify",
     "person_by_email",
     "sign_ins_of",
+    "token",
     "tokens_of",
 ]
 
@@ -80,7 +81,7 @@ class TokenView:
     id: UUID
     name: str
     prefix: str
-    organisation_id: UUID | None
+    organisation: OrganisationView | None
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -183,8 +184,7 @@ def actor_for_token(secret: str) -> Actor | None:
     digest = hashlib.sha256(secret.encode()).hexdigest()
     now = clock.now()
     row = (
-        PersonalAccessToken.objects.select_related("person")
-        .filter(digest=digest, revoked_at=None, person__is_active=True)
+        PersonalAccessToken.objects.filter(digest=digest, revoked_at=None, person__is_active=True)
         .filter(Q(expires_at=None) | Q(expires_at__gt=now))
         .first()
     )
@@ -192,13 +192,23 @@ def actor_for_token(secret: str) -> Actor | None:
         return None
     if row.last_used_at is None or (now - row.last_used_at).total_seconds() > 60:
         PersonalAccessToken.objects.filter(pk=row.pk).update(last_used_at=now)
-    return actor_for(person_id=row.person_id, organisation_id=row.organisation_id)
+    actor = actor_for(person_id=row.person_id, organisation_id=row.organisation_id)
+    # Who has left the organisation the token was made for does not act for another one by it.
+    return actor if actor.organisation_id == row.organisation_id else None
 
 
 def tokens_of(person_id: UUID) -> list[TokenView]:
-    return [
-        token_view(row) for row in PersonalAccessToken.objects.filter(person_id=person_id).order_by("-id")
-    ]
+    rows = PersonalAccessToken.objects.select_related("organisation").filter(person_id=person_id)
+    return [token_view(row) for row in rows.order_by("-id")]
+
+
+def token(*, actor: Actor, token_id: UUID) -> TokenView:
+    """One of one's own tokens; raises `NotFound`."""
+    own = tokens_of(actor.person_id) if actor.person_id else []
+    found = next((token for token in own if token.id == token_id), None)
+    if found is None:
+        raise NotFound(code="token_not_found")
+    return found
 
 
 def sign_ins_of(person_id: UUID, *, limit: int = 20) -> list[SignInView]:
@@ -223,7 +233,16 @@ def person_view(row: Person) -> PersonView:
 
 
 def token_view(row: PersonalAccessToken) -> TokenView:
-    return TokenView(**{name: getattr(row, name) for name in TokenView.__dataclass_fields__})
+    return TokenView(
+        id=row.pk,
+        name=row.name,
+        prefix=row.prefix,
+        organisation=organisation_view(row.organisation) if row.organisation else None,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        last_used_at=row.last_used_at,
+    )
 
 
 def _membership_view(row: Membership) -> MembershipView:

@@ -79,8 +79,12 @@ def issue_token(request: Request) -> HttpResponse:
 
 
 @signed_in
-@require_POST
+@require_http_methods(["GET", "POST"])
 def revoke_token(request: Request, token_id: UUID) -> HttpResponse:
+    """Say what revoking does, then do it."""
+    if request.method == "GET":
+        token = selectors.token(actor=_actor(request), token_id=token_id)
+        return render(request, "identity/token_revoke.html", {"token": token})
     token = services.revoke_token(actor=_actor(request), token_id=token_id)
     messages.success(request, _("The token “%(name)s” no longer works.") % {"name": token.name})
     return redirect("identity:profile")
