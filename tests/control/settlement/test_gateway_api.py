@@ -142,6 +142,24 @@ def test_a_clock_far_off_loses_no_record(world: World) -> None:
     assert verify_everything().difference == ""
 
 
+def test_records_ahead_of_their_months_partition_do_not_stop_the_making_of_others(world: World) -> None:
+    process = start()
+    lease(process, world.award, 1_000)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_char(now() AT TIME ZONE 'Asia/Seoul' + interval '3 months', 'YYYY-MM-15')")
+        (ahead,) = cursor.fetchone()
+        cursor.execute("SELECT (extract(epoch FROM %s::date) * 1000000)::bigint", [ahead])
+        (closed_at,) = cursor.fetchone()
+        post(process, 0, [world.record(1, 5, closed_at=closed_at)])
+        cursor.execute("SELECT settlement_ensure_partitions(4)")
+        cursor.execute(
+            "SELECT count(*) FROM pg_inherits WHERE inhparent = 'settlement_usagerecord'::regclass"
+        )
+        (partitions,) = cursor.fetchone()
+    assert partitions == 5, "this month, the two made by the migration, the fourth ahead, and the default"
+    assert len(selectors.usage(award_id=world.award)) == 1
+
+
 def test_times_are_kept_to_the_microsecond(world: World) -> None:
     process = start()
     lease(process, world.award, 1_000)
@@ -167,6 +185,8 @@ def test_the_gateways_role_can_open_its_doors_and_nothing_else(world: World) -> 
             for privilege in ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE"):
                 cursor.execute("SELECT has_table_privilege(%s, %s)", [f"public.{table}", privilege])
                 assert cursor.fetchone() == (False,), f"{privilege} on {table}"
+        cursor.execute("SELECT has_function_privilege('settlement_ensure_partitions(integer)', 'EXECUTE')")
+        assert cursor.fetchone() == (False,)
         cursor.execute("RESET ROLE")
 
 

@@ -244,6 +244,13 @@ EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
         RAISE NOTICE 'Role dure_gateway is missing and may not be created here: create it, then grant it gateway_api.';
 END $$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA gateway_api FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION ledger_post, ledger_post_batch, ledger_open_account, ledger_lock_books,
+    settlement_ensure_partitions FROM PUBLIC;
+DO $$
+BEGIN
+    -- PostgreSQL lets everybody make temporary tables; the gateway's role has no use for them.
+    EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+END $$;
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'dure_gateway') THEN
