@@ -65,9 +65,7 @@ def troubles(processes: list[settlement.GatewayProcessView]) -> list[Trouble]:
         )
     if state is not None and clock.now() - state.finished_at > _RECOUNT_LATE:
         found.append(
-            Trouble(
-                gettext("The recount is late."), gettext("See whether the worker runs (“dure worker”).")
-            )
+            Trouble(gettext("The recount is late."), gettext("See whether the worker runs (“dure worker”)."))
         )
     unsent = outbox.unsent_older_than(_MAIL_LATE)
     if unsent:
