@@ -261,8 +261,10 @@ def install_packages(dev):
     existing = probe(str(PYTHON)) if PYTHON.exists() else None
     python = existing[1] if existing else find_python()
     with step("Python packages"):
+        # Compiled now, once; at the first start several processes would do it at the same time, and where
+        # PYTHONDONTWRITEBYTECODE is set every start would do it again.
+        command = [UV, "sync", "--frozen", "--quiet", "--compile-bytecode", "--python", python]
         # Without --inexact a plain start would remove what the tests had installed.
-        command = [UV, "sync", "--frozen", "--quiet", "--python", python]
         run(command if dev else [*command, "--no-dev", "--inexact"], "Installing the Python packages")
     mark_done(stamp, digest + ("dev" if dev else "run"))
 
