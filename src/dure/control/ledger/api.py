@@ -1,4 +1,8 @@
-"""REST: the ledger is public to read. Accounts are named by opaque ids; no person appears."""
+"""REST: books, heads and the recount's outcome are public; accounts and transfers are for those who watch.
+
+Accounts carry opaque ids only, but an award's transfers show how much a company uses and when, which is
+its own business.
+"""
 
 from datetime import date, datetime
 from uuid import UUID
@@ -73,7 +77,7 @@ def list_books(request: Request) -> object:
 
 
 @router.get("/ledger/books/{book_id}/accounts", response={200: list[AccountOut], **ERRORS})
-@audience("public")
+@audience("officer", "operator", "auditor")
 def list_accounts(request: Request, book_id: UUID, kind: str | None = None) -> object:
     """The accounts of a book and what they hold."""
     _book(book_id)
@@ -81,7 +85,7 @@ def list_accounts(request: Request, book_id: UUID, kind: str | None = None) -> o
 
 
 @router.get("/ledger/books/{book_id}/transfers", response={200: list[TransferOut], **ERRORS})
-@audience("public")
+@audience("officer", "operator", "auditor")
 def list_transfers(
     request: Request,
     book_id: UUID,
