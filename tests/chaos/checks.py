@@ -19,6 +19,9 @@ REFUSALS = {
     "scripted",
 }  # fmt: skip
 
+#: Codes of refusals before a call is admitted: no record, and the provider never hears of it.
+NOT_ADMITTED = {"insufficient_quota", "award_ended", "ledger_unavailable"}
+
 
 @dataclass(frozen=True)
 class Record:
@@ -113,6 +116,8 @@ def _view_alone(view: Seen, about: Circumstances) -> list[str]:
 def _request(
     records: list[Record], entries: list[dict], view: Seen | None, about: Circumstances
 ) -> list[str]:
+    if view is not None and view.code in NOT_ADMITTED and not records and not entries:
+        return []
     if len(records) != 1:
         seen = f"{len(entries)} attempts at the provider, the client saw {_shown(view)}"
         return [f"has {len(records)} records ({seen})"]

@@ -18,9 +18,7 @@ class Clock:
             [compiler, "-shared", "-fPIC", "-O1", "-o", library, Path(__file__).with_name("clock.c")],
             capture_output=True, check=False,
         ).returncode  # fmt: skip
-        self.environment = (
-            {"LD_PRELOAD": str(library), "CHAOS_CLOCK": str(self._file)} if self.works else {}
-        )
+        self.environment = {"LD_PRELOAD": str(library), "CHAOS_CLOCK": str(self._file)} if self.works else {}
 
     def step(self, seconds: float) -> bool:
         """From now on the node's clock is that far from the real one."""
