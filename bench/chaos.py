@@ -83,7 +83,12 @@ class Chaos:
         await asyncio.to_thread(self.money.refill)
         plan = draw_plan(name, options.seconds)
         trouble = Trouble(
-            seed=name, server=self.server, node=self.node, disk=self.disk, money=self.money, clock=self.clock.step
+            seed=name,
+            server=self.server,
+            node=self.node,
+            disk=self.disk,
+            money=self.money,
+            clock=self.clock.step,
         )
         seen: list[Seen] = []
         ends_at = time.monotonic() + options.seconds
@@ -314,7 +319,9 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--limit", type=float, default=0, help="begin no further cycle after so many seconds")
     parser.add_argument("--stop", action="store_true", help="stop after the first cycle with a difference")
-    parser.add_argument("--json", action="store_true", help="the summary as JSON on standard output, lines beside it")
+    parser.add_argument(
+        "--json", action="store_true", help="the summary as JSON on standard output, lines beside it"
+    )
     options = parser.parse_args()
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     out = sys.stderr if options.json else sys.stdout

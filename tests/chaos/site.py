@@ -26,7 +26,7 @@ from gateway.database import Ledger, Postgres
 
 TESTS = Path(__file__).resolve().parents[1]
 DISK_BYTES = 192 << 20
-BIG, MEDIUM, SMALL = 10**15, 60_000_000, 2_500_000  # micro-won
+BIG, MEDIUM, SMALL = 10**15, 60_000_000, 900_000  # micro-won
 
 
 class Server(Postgres):

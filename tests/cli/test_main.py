@@ -113,7 +113,7 @@ def test_a_database_that_is_away_is_two_lines(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["portal", "worker"])
 def test_serving_without_settings_names_what_is_missing(command: str, tmp_path: Path) -> None:
-    refused = dure(command, cwd=tmp_path, DURE_DATABASE_URL="postgresql:///x", **({"DURE_PORTAL_PORT": "0"}))
+    refused = dure(command, cwd=tmp_path, DURE_DATABASE_URL="postgresql:///x", DURE_PORTAL_PORT="0")
     assert refused.returncode == 1
     assert refused.stderr.startswith(
         "error: No secret key is set; sessions could not be signed. (not_configured)\n"

@@ -329,6 +329,28 @@ def test_a_stream_that_breaks_ends_with_an_error_event_and_charges_what_was_rela
     run(scenario)
 
 
+@pytest.mark.parametrize("texts", [("Hel", "lo"), ()])
+def test_a_break_that_comes_in_one_piece_with_what_went_before_charges_that(tmp_path, texts):
+    async def all_at_once(request: ProviderRequest) -> None:
+        request.begin_stream()
+        await request.writer.drain()
+        await asyncio.sleep(0.02)
+        events = [*map(piece, texts), {"error": {"message": "out of memory", "code": "oom"}}]
+        request.raw(b"".join(b"data: %b\n\n" % json.dumps(event).encode() for event in events))
+        request.end_stream()
+
+    async def scenario():
+        async with world(tmp_path) as here:
+            here.provider.script = all_at_once
+            answer = await here.call(STREAM)
+            assert answer.body.count(b'"content"') == len(texts)
+            record = await here.record()
+            assert (record.status, record.output_tokens) == ("truncated", len(texts))
+            assert (record.cost_micro_won > 0) is bool(texts)
+
+    run(scenario)
+
+
 def test_a_stream_that_stalls_is_cut(tmp_path):
     async def stalls(request: ProviderRequest) -> None:
         request.begin_stream()

@@ -278,3 +278,36 @@ def test_changes_arrive_within_a_second_and_survive_an_absence(server: Postgres,
 
     with_link(server, work)
     ledger.close()
+
+
+def test_a_lease_whose_connection_died_with_its_answer_is_asked_about_again(
+    server: Postgres, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The repetition that found nobody to ask must not make us forget the first question."""
+    award = ledger.grant(1000)
+    real_call, real_connect = connections_io.call, connections_io.connect
+    monkeypatch.setattr(connections_io.Backoff, "next_seconds", lambda self: 0.01)
+    refusals = iter((True, False))
+
+    async def call_and_die(connection, statement, parameters, **limits):
+        await real_call(connection, statement, parameters, **limits)
+        monkeypatch.setattr(connections_io, "call", real_call)
+        await connection.close()
+        raise DatabaseAway("the server closed the connection unexpectedly", maybe_done=True)
+
+    async def connect_later(dsn, **options):
+        if next(refusals, False):
+            raise DatabaseAway("connection refused")
+        return await real_connect(dsn, **options)
+
+    async def work(link: DatabaseLink) -> None:
+        late = credits_of(link)
+        monkeypatch.setattr(connections_io, "call", call_and_die)
+        monkeypatch.setattr(connections_io, "connect", connect_later)
+        with pytest.raises(DatabaseAway) as raised:
+            await link.lease(award, 900)
+        assert raised.value.maybe_done
+        await until(lambda: late == [(str(award), 900)])
+        assert ledger.balance(award, "escrow") == 900
+
+    with_link(server, work)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dure.contracts import gateway_api
+from dure.gateway.app import shipper as shipper_app
 from dure.gateway.app.shipper import FolderShipment, Shipper, ShipperConfig, settle_folders
 from dure.gateway.io import connections as connections_io
 from dure.gateway.io.connections import Connections, DatabaseAway
@@ -392,3 +393,64 @@ def test_the_database_dies_and_comes_back(
     process.ledger.close()
     assert caplog.text.count("the database is away") == 1
     assert caplog.text.count("the database is back") == 1
+
+
+def test_a_folder_that_another_shipper_settles_is_let_go(
+    root: Path,
+    ledger: Ledger,
+    config: ShipperConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A node that is stopped while it waits for its predecessor's shipper makes two of them for a moment."""
+    award = ledger.grant(10**9)
+    process = Process(root, ledger)
+    process.lease(award, 10**6)
+    process.calls(award, 3)
+    real, before = FolderShipment._take_lock, []
+
+    def too_late(self: FolderShipment) -> bool:
+        if not before:
+            before.append(self)
+            process.folder.rename(root / f".{process.folder.name}.done")
+        return real(self)
+
+    monkeypatch.setattr(FolderShipment, "_take_lock", too_late)
+
+    began = time.monotonic()
+    ship_to_the_end(config)
+
+    assert time.monotonic() - began < 5
+    assert "not posted further" not in caplog.text
+    poster = UsagePoster(Connections(config.database_url, "test"), root / "refused")
+    assert FolderShipment(process.folder, poster, config).unposted_bytes() == 0
+
+
+def test_a_disk_that_was_full_does_not_hold_a_journal_up(
+    root: Path, ledger: Ledger, config: ShipperConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    award = ledger.grant(10**9)
+    process = Process(root, ledger)
+    process.lease(award, 10**6)
+    process.calls(award, 3)
+    process.write(journal.encode_opened(process.opened(award)))
+    real, failures = shipper_app.recover, [OSError(28, "No space left on device")]
+
+    def recover(*arguments, **options):
+        if failures:
+            raise failures.pop()
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(shipper_app, "recover", recover)
+
+    async def main() -> None:
+        shipper = Shipper(config)
+        running = asyncio.create_task(shipper.run())
+        await until(lambda: not process.folder.exists(), seconds=5)
+        shipper.stop()
+        await running
+
+    asyncio.run(main())
+
+    assert not failures
+    assert_settled(process, award, 10**9, 4)

@@ -343,6 +343,8 @@ class Relay:
         self, connection: UpstreamConnection, scanner: EventScanner, relay: bytes, *, complete: bool
     ) -> None:
         """The last events are here. They go out once the record is written."""
+        if scanner.relayed_tokens:
+            self._relayed_bytes += len(relay)  # what came in one piece with the break is relayed and charged
         if scanner.failed or not (scanner.done or scanner.tokens or connection.framed):
             # An error event, or a stream without an end on a connection that was just closed.
             self._deployment_failed("broken_stream")

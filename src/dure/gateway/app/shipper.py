@@ -92,16 +92,23 @@ class FolderShipment:
             try:
                 while not await self._ship():
                     backoff.reset()
+                    self.complaint = ""
                     await asyncio.sleep(self._config.poll_seconds)
                 return
             except DatabaseAway:
                 await asyncio.sleep(backoff.next_seconds())
             except MarkMoved:
                 self._forget_tail()
-            except (JournalDamaged, JournalError, ProcessStuck, OSError) as problem:
+            except (JournalDamaged, JournalError, ProcessStuck) as problem:
                 self._forget_tail()
                 self._complain(problem)
                 await asyncio.sleep(self._config.stuck_retry_seconds)
+            except OSError as problem:
+                self._forget_tail()
+                if not self.folder.exists():
+                    return  # another shipper, which was just stopping, has settled it
+                self._complain(problem)
+                await asyncio.sleep(backoff.next_seconds())  # a full disk is not full for ever
 
     async def settle(self) -> Settled:
         """Settle the folder of a dead process now; whatever is in the way is raised."""
@@ -122,7 +129,10 @@ class FolderShipment:
         """An estimate for people: what this task has not read yet."""
         if self._tail is not None:
             return self._tail.unread_bytes
-        return sum(path.stat().st_size for _, path in segments(self.folder))
+        try:
+            return sum(path.stat().st_size for _, path in segments(self.folder))
+        except FileNotFoundError:
+            return 0  # another shipper has settled it meanwhile
 
     async def _ship(self) -> bool:
         """Post what there is; true when there will never be more."""

@@ -186,6 +186,7 @@ class Connections:
         timeout_seconds: float = CALL_TIMEOUT_SECONDS,
     ) -> list[Row]:
         connection = await self._idle.get()
+        maybe_done = False
         try:
             if connection is not None and not connection.closed:
                 try:
@@ -195,11 +196,14 @@ class Connections:
                 except DatabaseAway as away:
                     if isinstance(away, DatabaseSilent) or not connection.closed:
                         raise
+                    maybe_done = away.maybe_done
             connection = await self._connect()
             rows = await call(connection, statement, parameters, timeout_seconds=timeout_seconds)
             self.came_back()
             return rows
         except DatabaseAway as away:
+            # The first try may have been carried out, even if the second did not so much as leave.
+            away.maybe_done = away.maybe_done or maybe_done
             self.went_away(away)
             raise
         finally:
