@@ -74,6 +74,15 @@ def pytest_unconfigure() -> None:
         shutil.rmtree(_folder, ignore_errors=True)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let `xdist_group` keep tests together: xdist 3.8 writes the group where pytest 9.2 no longer reads it."""
+    for item in items:
+        named = item.__dict__.get("_nodeid")
+        if named and named != item.nodeid and hasattr(item, "_id"):
+            item._id = type(item._id).parse(named)
+
+
 def _migrate_template() -> None:
     """Once a run, by whoever comes first; in a process of its own, for a template may have no sessions."""
     folder = Path(os.environ["DURE_TEST_FOLDER"])
