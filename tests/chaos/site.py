@@ -219,6 +219,18 @@ class Node:
         self._process.kill()
         self._process.wait()
 
+    def kill_all(self) -> None:
+        """SIGKILL to the parent and its children, with nobody left to tell anybody anything."""
+        assert self._process is not None
+        left = children(self.pid)
+        os.kill(self.pid, signal.SIGSTOP)  # so that it starts nobody meanwhile
+        left += [pid for pid in children(self.pid) if pid not in left]
+        self._process.kill()
+        for pid in left:
+            self.kill_child(pid)
+        self._process.wait()
+        self.orphans |= set(left)
+
     def hand_over(self) -> None:
         """Start a second node on the same port, then have the first one end."""
         before = self._process
@@ -274,7 +286,7 @@ class Node:
         with suppress(OSError):
             for link in Path(f"/proc/{pid}/fd").iterdir():
                 with suppress(OSError):
-                    if os.readlink(link).endswith(f"/{name}"):
+                    if link.readlink().name == name:
                         return True
         return False
 

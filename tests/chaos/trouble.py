@@ -4,17 +4,24 @@ Journals on a full disk and a killed worker do not come together: what a worker 
 it, which docs/journal.md says and which is no promise to check.
 """
 
+from __future__ import annotations
+
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
-from chaos.site import Disk, Money, Node, Server
+if TYPE_CHECKING:
+    from chaos.site import Disk, Money, Node, Server
 
-CLOCK_STEPS_SECONDS = (-90_000, -3_700, -5, 5, 3_700, 90_000, 40 * 86_400)
+CLOCK_STEPS_SECONDS = (-90_000, -3_700, -5, 5, 3_700, 90_000, 40 * 86_400, 100 * 86_400)
 
 WEIGHTS = {
     "kill_worker": 6,
     "kill_both_workers": 2,
+    "kill_worker_and_shipper": 3,
+    "kill_shipper_and_postgres": 2,
+    "kill_all": 2,
     "kill_shipper": 3,
     "kill_shipper_mid_batch": 5,
     "kill_node": 3,
@@ -28,7 +35,9 @@ WEIGHTS = {
     "step_clock": 3,
     "withdraw_award": 2,
 }
-_WORKERS_DIE = {"kill_worker", "kill_both_workers", "kill_node", "restart_node"}
+_WORKERS_DIE = {
+    "kill_worker", "kill_both_workers", "kill_worker_and_shipper", "kill_all", "kill_node", "restart_node"
+}  # fmt: skip
 
 Step = tuple[float, str]
 
@@ -41,7 +50,7 @@ def draw_plan(seed: str, seconds: float) -> list[Step]:
     if "full_disk" in drawn:
         drawn -= _WORKERS_DIE
     if "restart_node" in drawn:
-        drawn -= {"kill_node"}
+        drawn -= {"kill_node", "kill_all"}
     return sorted((chance.uniform(0.15, 0.85) * seconds, name) for name in sorted(drawn))
 
 
@@ -59,7 +68,6 @@ class Trouble:
         clock: Callable[[float], bool],
     ) -> None:
         self.done: list[str] = []
-        self.skipped: list[str] = []
         self._chance = random.Random(seed)
         self._server = server
         self._node = node
@@ -74,7 +82,8 @@ class Trouble:
             if until():
                 return
             act: Callable[[], Awaitable[bool]] = getattr(self, f"_{name}")
-            (self.done if await act() else self.skipped).append(name)
+            if await act():
+                self.done.append(name)
 
     async def _kill_worker(self, count: int = 1) -> bool:
         workers = self._node.workers()
@@ -85,6 +94,25 @@ class Trouble:
 
     async def _kill_both_workers(self) -> bool:
         return await self._kill_worker(2)
+
+    async def _kill_worker_and_shipper(self) -> bool:
+        """The shipper dies while it settles what the worker left."""
+        found = await self._kill_worker()
+        await asyncio.sleep(self._chance.uniform(0.02, 0.3))
+        await self._kill_shipper()
+        await asyncio.sleep(self._chance.uniform(0.1, 0.4))
+        return await self._kill_shipper() or found
+
+    async def _kill_shipper_and_postgres(self) -> bool:
+        """A batch may have been posted, and nobody is left who knows."""
+        await self._kill_shipper()
+        return await self._kill_postgres()
+
+    async def _kill_all(self) -> bool:
+        """The whole node at once, as when a container is killed."""
+        self._node.kill_all()
+        await asyncio.to_thread(self._node.start_again)
+        return True
 
     async def _kill_shipper(self) -> bool:
         shippers = self._node.shippers()
