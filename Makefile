@@ -5,13 +5,14 @@ PYTHON3 := $(firstword $(foreach name,python3 python3.13 python3.12 python3.14,$
 BOOTSTRAP := $(or $(PYTHON3),$(error Python 3 was not found)) scripts/bootstrap.py
 ARGS ?=
 
-.PHONY: help run test check fix setup clean distclean
+.PHONY: help run test check fix chaos setup clean distclean
 
 help:
 	@echo "make run        start everything on this machine: database, model, gateway, portal, worker"
 	@echo "make test       all tests"
 	@echo "make check      style, types and the import contract; under a minute"
 	@echo "make fix        let ruff put right what it can"
+	@echo "make chaos      kill everything under load, and check every token and won; 100 cycles, about ten minutes"
 	@echo "make setup      only install, for running and developing"
 	@echo "make clean      remove caches and built files"
 	@echo "make distclean  and the installed packages; data in .dure stays"
@@ -32,6 +33,11 @@ check:
 fix:
 	@$(BOOTSTRAP) --dev
 	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format --quiet .
+
+# Which journals' disk may be filled and whether the clock can be stepped depends on the machine; it says so.
+chaos:
+	@$(BOOTSTRAP) --dev
+	@.venv/bin/python bench/chaos.py $(ARGS)
 
 setup:
 	@$(BOOTSTRAP) --dev

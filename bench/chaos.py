@@ -35,6 +35,8 @@ from dure.gateway.io.recovery import scan
 REST_EVERY = 4
 SETTLE_SECONDS = 60.0
 BALANCE_SECONDS = 12.0
+#: Troubles that stand in the way of an answer, however quickly it is decided.
+FROZEN = {"pause_worker", "freeze_postgres"}
 
 
 class Chaos:
@@ -60,6 +62,8 @@ class Chaos:
         self.statuses: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.troubles: Counter[str] = Counter()
+        self.relayed_beyond = 0
+        self.slowest_refusal = 0.0
         self.differences: list[str] = []
         self.log_read = 0
         _set_up_django(database)
@@ -138,6 +142,10 @@ class Chaos:
         self.statuses.update(record.status for record in records)
         self.refused.update(view.code for view in seen if view.status >= 400)
         self.troubles.update(trouble.done)
+        self.relayed_beyond = max(self.relayed_beyond, checks.relayed_beyond(seen, records))
+        if not FROZEN & set(trouble.done):
+            waits = [view.seconds for view in seen if view.code in checks.NOT_ADMITTED and not view.ask.twice]
+            self.slowest_refusal = max([self.slowest_refusal, *waits])
 
     def _new_records(self) -> list[checks.Record]:
         rows = self.money.rows(checks.RECORDS, list(self.marks), list(self.marks.values()))
@@ -294,6 +302,8 @@ async def run(chaos: Chaos) -> dict[str, object]:
         "calls": chaos.calls,
         "records": dict(chaos.statuses),
         "refusals": dict(chaos.refused),
+        "slowest_refusal_s": round(chaos.slowest_refusal, 2),
+        "interrupted_short_tokens": chaos.relayed_beyond,
         "troubles": dict(chaos.troubles),
         "skipped": _impossible(chaos),
         "seconds": round(time.monotonic() - began, 1),
@@ -337,7 +347,7 @@ def main() -> int:
     else:
         for name, value in summary.items():
             if name != "differences":
-                print(f"{name:12} {value}")
+                print(f"{name:24} {value}")
         print(f"{len(chaos.differences)} differences")
     return 1 if chaos.differences else 0
 

@@ -95,6 +95,20 @@ def compare(
     return found
 
 
+def relayed_beyond(seen: Iterable[Seen], records: Iterable[Record]) -> int:
+    """The most tokens that a client received of an interrupted call beyond what its record says: what the
+    journal's progress had not been told yet."""
+    interrupted = {str(record.request_id): record for record in records if record.status == "interrupted"}
+    return max(
+        (
+            view.tokens - interrupted[view.request_id].output_tokens
+            for view in seen
+            if view.request_id in interrupted
+        ),
+        default=0,
+    )
+
+
 def _view_alone(view: Seen, about: Circumstances) -> list[str]:
     what = f"call {view.call} ({view.ask.script.kind}, status {view.status} {view.code})"
     if view.hung:

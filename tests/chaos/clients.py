@@ -8,7 +8,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 from chaos.provider import TOKEN, Script
 
@@ -58,7 +58,7 @@ class Seen:
     hung: bool = False
     usage: tuple[int, int, int] | None = None
     cost: int | None = None
-    events: list[str] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 class Drawer:
@@ -276,6 +276,7 @@ class Client:
             ask = self._drawer.draw()
             seen = Seen(ask.script.call, ask)
             self._seen.append(seen)
+            began = asyncio.get_running_loop().time()
             try:
                 async with asyncio.timeout(HANG_SECONDS):
                     await self._call(ask, seen)
@@ -285,6 +286,7 @@ class Client:
             except (ConnectionError, asyncio.IncompleteReadError, OSError):
                 self._drop()
                 await asyncio.sleep(0.02)
+            seen.seconds = asyncio.get_running_loop().time() - began
             await asyncio.sleep(self._drawer.chance.random() * 0.03)
         self._drop()
 
