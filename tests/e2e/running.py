@@ -50,6 +50,11 @@ class Instance:
         self.award = ""
 
     def up(self, *arguments: str, before: Sequence[str] = (), **environment: str) -> None:
+        self.begin(*arguments, before=before, **environment)
+        until(lambda: self.is_ready() or self.has_ended(), what="ready")
+        assert self.is_ready(), self.shown()
+
+    def begin(self, *arguments: str, before: Sequence[str] = (), **environment: str) -> None:
         """`before` is put before the command, as `setpriv` is."""
         (self.folder / "ready.json").unlink(missing_ok=True)  # of a killed one
         with self.screen.open("wb") as screen:
@@ -58,8 +63,6 @@ class Instance:
                  "--portal-port", "0", "--gateway-port", "0", *arguments],
                 env=clean_environment() | environment, stdout=screen, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
-        until(lambda: self.is_ready() or self.has_ended(), what="ready")
-        assert self.is_ready(), self.shown()
 
     def is_ready(self) -> bool:
         return (self.folder / "ready.json").exists()

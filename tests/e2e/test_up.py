@@ -297,3 +297,32 @@ def test_a_database_of_ones_own_is_used_instead(tmp_path: Path) -> None:
         instance.end()
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [("postgresql://dure@127.0.0.1:1/dure", "database_away"), ("no address", "database_url"),
+     ("postgresql://dure@/dure?host=%2Fnowhere", "database_away")],
+)  # fmt: skip
+def test_a_database_of_ones_own_that_is_away_is_said_at_once(tmp_path: Path, url: str, code: str) -> None:
+    refused = subprocess.run(
+        [sys.executable, "-m", "dure.cli.main", "up", "--data", str(tmp_path / "data"), "--portal-port", "0",
+         "--gateway-port", "0"],
+        env=clean_environment() | {"DURE_DATABASE_URL": url}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert f"({code})" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert Instance(tmp_path / "data").processes() == []
+
+
+@pytest.mark.parametrize("after_seconds", [0.1, 0.4, 0.8, 1.5, 3.0])
+def test_ctrl_c_in_the_middle_of_a_first_start_leaves_nothing_behind(
+    tmp_path: Path, after_seconds: float
+) -> None:
+    instance = Instance(tmp_path / "data")
+    instance.begin()
+    time.sleep(after_seconds)
+    assert instance.stop(signal.SIGINT) in {0, 130}
+    assert "Traceback" not in instance.shown()
+    assert instance.processes() == []

@@ -334,6 +334,32 @@ class Postgres:
         )
 
 
+def check_database(url: str) -> None:
+    """A database that is not ours to start: it must answer, and be new enough."""
+    import psycopg
+
+    try:
+        with psycopg.connect(url, connect_timeout=5) as connection:
+            version = connection.info.server_version
+    except psycopg.ProgrammingError:
+        raise LocalError(
+            "database_url",
+            "DURE_DATABASE_URL is not an address of a PostgreSQL database.",
+            remedy="It looks like postgresql://user@host/name.",
+        ) from None
+    except psycopg.OperationalError as error:
+        raise LocalError(
+            "database_away",
+            f"The database that DURE_DATABASE_URL names does not answer: {str(error).splitlines()[0]}.",
+            remedy="Without the variable an embedded PostgreSQL is used.",
+        ) from None
+    if version // 10_000 < int(MAJOR_VERSION):
+        raise LocalError(
+            "database_version",
+            f"The database that DURE_DATABASE_URL names is PostgreSQL {version // 10_000}; Dure needs {MAJOR_VERSION}.",
+        )
+
+
 def _environment() -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 

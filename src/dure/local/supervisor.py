@@ -22,7 +22,7 @@ from dure.local.errors import LocalError
 from dure.local.folder import DataFolder, read_json, write_json
 from dure.local.parts import Part, answers, how_it_ended
 from dure.local.ports import HOST, number_of, reserve
-from dure.local.postgres import Postgres
+from dure.local.postgres import Postgres, check_database
 from dure.local.processes import end_all, identity
 
 SIGNALS = {signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
@@ -87,6 +87,8 @@ class Supervisor:
     def _start(self) -> None:
         self._end_leftovers()
         self._reserve_ports()
+        if self._wish.database_url:
+            check_database(self._wish.database_url)
         self._postgres = self._embedded_database()
         self._write_instance()
         preparation = self._begin_preparation()
@@ -413,7 +415,10 @@ class Supervisor:
 
     def _end_parts(self, parts: list[Part]) -> None:
         for part in parts:
-            part.ask_to_end()
+            if part.ready:
+                part.ask_to_end()
+            else:
+                part.kill()  # it serves nobody yet, and while it loads it may not listen
         deadline = time.monotonic() + STOP_SECONDS
         asked = self._stops_asked
         while running := [part for part in parts if part.process is not None and part.has_ended() is None]:
