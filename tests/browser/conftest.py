@@ -132,8 +132,9 @@ def _await(url: str, server: subprocess.Popen[bytes]) -> None:
             time.sleep(0.1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Playwright keeps an event loop running, which tests of other modules in this process cannot have."""
     if not CHROMIUM.exists():
         pytest.skip("Debian's Chromium is not installed")
     with sync_playwright() as playwright:
@@ -143,7 +144,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Visitors:
-    """Pages of people who are signed in; each signs in once a run."""
+    """Pages of people who are signed in; each signs in once a module."""
 
     def __init__(self, browser: Browser, portal: Portal) -> None:
         self.browser, self.portal = browser, portal
@@ -177,7 +178,7 @@ class Visitors:
         return state
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _visitors(browser: Browser, portal: Portal) -> Visitors:
     return Visitors(browser, portal)
 
