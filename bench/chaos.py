@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from chaos import checks
 from chaos.clients import Client, Drawer, Seen
 from chaos.clock import Clock
+from chaos.line import Line
 from chaos.site import Disk, Money, Node, Provider, Server, alive, copy_evidence
 from chaos.trouble import WEIGHTS, Trouble, draw_plan
 from dure.gateway.io.recovery import scan
@@ -53,8 +54,9 @@ class Chaos:
         self.money = Money(self.server.dsn, self.provider.port)
         self.disk = Disk(folder / "journal")
         self.clock = Clock(folder)
+        self.line = Line(database)
         self.node = Node(
-            self.server.gateway_dsn, self.disk.folder, folder,
+            f"host=127.0.0.1 port={self.line.port} user=dure_gateway dbname=postgres", self.disk.folder, folder,
             workers=options.workers, environment=self.clock.environment,
         )  # fmt: skip
         self.marks: dict[UUID, int] = {}
@@ -84,13 +86,14 @@ class Chaos:
         if not self.node.running:
             await asyncio.to_thread(self.node.start_again)
         await asyncio.to_thread(self.money.refill)
-        plan = draw_plan(name, options.seconds)
+        plan = draw_plan(name, options.seconds, options.only)
         trouble = Trouble(
             seed=name,
             server=self.server,
             node=self.node,
             disk=self.disk,
             money=self.money,
+            line=self.line,
             clock=self.clock.step,
         )
         seen: list[Seen] = []
@@ -281,6 +284,7 @@ async def run(chaos: Chaos) -> dict[str, object]:
     began = time.monotonic()
     out = sys.stderr if options.json else sys.stdout
     cycles = 0
+    await chaos.line.start()
     for number in range(1, options.cycles + 1):
         found = await chaos.cycle(number)
         cycles += 1
@@ -316,6 +320,13 @@ def _impossible(chaos: Chaos) -> list[str]:
     return [name for name in WEIGHTS if not reasons.get(name, True)]
 
 
+def _troubles(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := set(names) - WEIGHTS.keys():
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}")
+    return names
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -326,6 +337,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=24)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--limit", type=float, default=0, help="begin no further cycle after so many seconds")
+    parser.add_argument("--only", type=_troubles, default=[], help=f"of {', '.join(WEIGHTS)}")
     parser.add_argument("--stop", action="store_true", help="stop after the first cycle with a difference")
     parser.add_argument(
         "--json", action="store_true", help="the summary as JSON on standard output, lines beside it"

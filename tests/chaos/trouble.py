@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from chaos.line import Line
     from chaos.site import Disk, Money, Node, Server
 
 CLOCK_STEPS_SECONDS = (-90_000, -3_700, -5, 5, 3_700, 90_000, 40 * 86_400, 100 * 86_400)
@@ -29,6 +30,7 @@ WEIGHTS = {
     "kill_postgres": 5,
     "kill_backend": 3,
     "freeze_postgres": 2,
+    "lose_answers": 4,
     "pause_worker": 3,
     "pause_shipper": 2,
     "full_disk": 4,
@@ -42,10 +44,11 @@ _WORKERS_DIE = {
 Step = tuple[float, str]
 
 
-def draw_plan(seed: str, seconds: float) -> list[Step]:
-    """Moments within the cycle and what happens then."""
+def draw_plan(seed: str, seconds: float, only: Collection[str] = ()) -> list[Step]:
+    """Moments within the cycle and what happens then; `only` these things, if any are named."""
     chance = random.Random(seed)
-    names, weights = list(WEIGHTS), list(WEIGHTS.values())
+    names = [name for name in WEIGHTS if not only or name in only]
+    weights = [WEIGHTS[name] for name in names]
     drawn = set(chance.choices(names, weights, k=chance.choice((1, 1, 2, 2, 3))))
     if "full_disk" in drawn:
         drawn -= _WORKERS_DIE
@@ -65,6 +68,7 @@ class Trouble:
         node: Node,
         disk: Disk,
         money: Money,
+        line: Line,
         clock: Callable[[float], bool],
     ) -> None:
         self.done: list[str] = []
@@ -73,6 +77,7 @@ class Trouble:
         self._node = node
         self._disk = disk
         self._money = money
+        self._line = line
         self._clock = clock
 
     async def carry_out(self, plan: list[Step], until: Callable[[], bool]) -> None:
@@ -171,6 +176,12 @@ class Trouble:
         self._server.freeze()
         await asyncio.sleep(self._chance.choice((0.3, 0.8, 3.3)))
         self._server.thaw()
+        return True
+
+    async def _lose_answers(self) -> bool:
+        await self._line.lose_answers(
+            self._chance.choice((0.01, 0.05, 0.3, 1.0)), self._chance.choice((0.0, 0.1, 0.6))
+        )
         return True
 
     async def _pause_worker(self) -> bool:
