@@ -316,13 +316,27 @@ def test_a_database_of_ones_own_that_is_away_is_said_at_once(tmp_path: Path, url
     assert Instance(tmp_path / "data").processes() == []
 
 
-@pytest.mark.parametrize("after_seconds", [0.1, 0.4, 0.8, 1.5, 3.0])
+@pytest.mark.parametrize("after_seconds", [0.0, 0.3, 0.8, 1.5, 3.0])
 def test_ctrl_c_in_the_middle_of_a_first_start_leaves_nothing_behind(
     tmp_path: Path, after_seconds: float
 ) -> None:
     instance = Instance(tmp_path / "data")
     instance.begin()
+    until(instance.shown, what="its first line")
     time.sleep(after_seconds)
     assert instance.stop(signal.SIGINT) in {0, 130}
     assert "Traceback" not in instance.shown()
     assert instance.processes() == []
+
+
+def test_under_nohup_a_closed_terminal_changes_nothing(tmp_path: Path) -> None:
+    kept = Instance(tmp_path / "data")
+    kept.begin("--no-model", "--no-demo", before=["nohup"])
+    until(kept.shown, what="its first line")
+    time.sleep(0.3)
+    kept.process.send_signal(signal.SIGHUP)
+    try:
+        until(lambda: kept.is_ready() or kept.has_ended(), what="ready")
+        assert kept.is_ready(), kept.shown()
+    finally:
+        kept.end()

@@ -64,6 +64,7 @@ class Supervisor:
         self._postgres_start_at: float | None = None
         self._parts: list[Part] = []
         self._demo: dict[str, Any] = {}
+        self._signals = SIGNALS
         self._prepared = False
         self._stops_asked = 0
         self._is_ready = False
@@ -71,7 +72,10 @@ class Supervisor:
 
     def run(self) -> None:
         """Until Ctrl-C or SIGTERM. A start that fails stops what had started and raises LocalError."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        # Under nohup a closed terminal is to be ignored; blocked, it would arrive all the same.
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+            self._signals = SIGNALS - {signal.SIGHUP}
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
         self._folder.take()
         try:
             self._start()
@@ -393,7 +397,7 @@ class Supervisor:
 
     def _pause(self, seconds: float) -> None:
         """Sleep until something happens; raise when that is a wish to stop."""
-        received = signal.sigtimedwait(SIGNALS, seconds)
+        received = signal.sigtimedwait(self._signals, seconds)
         if received is not None and received.si_signo != signal.SIGCHLD:
             self._stops_asked += 1
             if self._stops_asked == 1:
