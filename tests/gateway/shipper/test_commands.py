@@ -248,6 +248,20 @@ def test_a_node_beside_another_for_a_restart_without_a_gap(
             assert second.wait(timeout=15) == 0
 
 
+def test_the_elder_of_two_nodes_leaves_the_youngers_ready_file(server: Postgres, tmp_path: Path) -> None:
+    folder = tmp_path / "node"
+    with node(server, folder, "--port", 0) as first:
+        before = ready(folder)
+        with node(server, folder, "--port", before["port"], "--overlap") as second:
+            until(lambda: ready(folder)["pids"]["gateway"] == second.pid)
+            first.send_signal(signal.SIGTERM)
+            assert first.wait(timeout=30) == 0
+            assert ready(folder)["pids"]["gateway"] == second.pid
+            second.send_signal(signal.SIGTERM)
+            assert second.wait(timeout=30) == 0
+            assert not (folder / "ready.json").exists()
+
+
 def test_without_a_database_the_node_waits_and_stops_when_told(server: Postgres, tmp_path: Path) -> None:
     folder = tmp_path / "node"
     url = "host=127.0.0.1 port=1 user=nobody dbname=none"

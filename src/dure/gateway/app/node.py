@@ -83,6 +83,7 @@ class Node:
     shipper: Child | None = None
     stop_began: float = 0.0
     checks_passed: int = 0
+    report: bytes = b""
 
     def run(self) -> int:
         config = self.config
@@ -99,8 +100,7 @@ class Node:
                 self._wait()
         finally:
             reservation.close()
-            if config.ready_file is not None:
-                config.ready_file.unlink(missing_ok=True)
+            self._remove_ready_file()
         logger.info("stopped")
         return 0
 
@@ -305,8 +305,18 @@ class Node:
         pids = {child.name: child.pid for child in (*self.workers, self.shipper) if child is not None}
         report = {"host": self.config.host, "port": self.port, "pids": {"gateway": os.getpid(), **pids}}
         temporary = path.with_name(f".{path.name}.new")
-        temporary.write_bytes(msgspec.json.encode(report) + b"\n")
+        self.report = msgspec.json.encode(report) + b"\n"
+        temporary.write_bytes(self.report)
         temporary.rename(path)
+
+    def _remove_ready_file(self) -> None:
+        """Unless a node that started beside this one has put its own in the same place."""
+        path = self.config.ready_file
+        try:
+            if path is not None and path.read_bytes() == self.report:
+                path.unlink()
+        except FileNotFoundError:
+            pass
 
 
 def reserve_port(host: str, port: int, *, overlap: bool) -> socket.socket:
