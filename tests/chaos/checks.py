@@ -115,6 +115,8 @@ def _view_alone(view: Seen, about: Circumstances) -> list[str]:
         return [f"{what}: no end after the longest wait"]
     if view.ask.expect:
         expected = {0, 503, 401} if view.ask.expect == "denied" else {0, 503, 400, 404}
+        if about.withdrawn:
+            expected.add(403)  # its award has ended at this moment
         if view.status not in expected:
             return [f"{what}: should have been refused as {view.ask.expect}"]
         if view.request_id and view.ask.expect:
