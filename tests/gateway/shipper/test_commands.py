@@ -205,6 +205,21 @@ def test_a_node_restarts_what_dies_and_settles_it(server: Postgres, ledger: Ledg
     assert "Traceback" not in log_of(folder)
 
 
+def test_a_node_told_to_stop_while_its_shipper_is_dead_leaves_nothing_behind(
+    server: Postgres, ledger: Ledger, tmp_path: Path
+) -> None:
+    """The shipper that is started for the end must not be told to end before it can hear it."""
+    folder = tmp_path / "node"
+    with node(server, folder, "--port", 0) as process:
+        pids = ready(folder)["pids"]
+        os.kill(pids["shipper"], signal.SIGKILL)
+        until(lambda: "shipper (process" in log_of(folder))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=15) == 0
+
+    assert [path.name for path in (folder / "journal").iterdir()] == ["shipper.lock"]
+
+
 def test_a_killed_parent_takes_its_children_along_in_order(
     server: Postgres, ledger: Ledger, tmp_path: Path
 ) -> None:

@@ -190,7 +190,10 @@ class Node:
                 if other is not None and other.ready_fd >= 0:
                     os.close(other.ready_fd)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            # A shipper that is told to end before it can hear would leave the last records unposted; it
+            # takes the signal once it can answer. A worker without requests may just end.
+            waits = {signal.SIGTERM} if child is self.shipper else set()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS - waits)
             logging.getLogger().handlers.clear()
             child.run(ready_fd)
             status = 0

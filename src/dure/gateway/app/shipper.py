@@ -371,6 +371,7 @@ def run_shipper(config: ShipperConfig) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, shipper.stop)
         loop.add_signal_handler(signal.SIGINT, lambda: None)  # a terminal's Ctrl-C is the parent's to pass on
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # the node starts us with it held back
         await shipper.run()
 
     uvloop.run(main())
