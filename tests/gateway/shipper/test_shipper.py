@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dure.contracts import gateway_api
+from dure.contracts.ids import uuid7
 from dure.gateway.app import shipper as shipper_app
 from dure.gateway.app.shipper import FolderShipment, Shipper, ShipperConfig, settle_folders
 from dure.gateway.io import connections as connections_io
@@ -308,19 +309,33 @@ def test_a_damaged_journal_stops_alone(
     assert kept.read_bytes() == bytes(data)
 
 
-def test_what_a_dead_shipper_left_is_cleared(root: Path, ledger: Ledger, config: ShipperConfig) -> None:
+def test_what_a_dead_shipper_left_is_cleared(
+    root: Path, ledger: Ledger, config: ShipperConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipper_app, "_LEFTOVER_SECONDS", 0.0)
     process = Process(root, ledger)
     done = root / f".{process.id}.done"
     starting = root / f".{process.id}.starting"
     for folder in (done, starting):
         folder.mkdir()
         (folder / "lock").touch()
-    os.utime(starting, (0, 0))
     process.folder.rmdir()
 
     ship_to_the_end(config)
 
     assert [path.name for path in root.iterdir()] == ["shipper.lock"]
+
+
+def test_a_process_that_starts_while_the_clock_jumps_keeps_its_folder(
+    root: Path, config: ShipperConfig
+) -> None:
+    starting = root / f".{uuid7()}.starting"
+    starting.mkdir()
+    os.utime(starting, (0, 0))
+
+    ship_to_the_end(config)
+
+    assert starting.exists()
 
 
 def test_two_shippers_do_not_work_on_one_folder(root: Path, config: ShipperConfig, caplog) -> None:

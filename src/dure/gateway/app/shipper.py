@@ -257,6 +257,7 @@ class Shipper:
         self.connections = Connections(config.database_url, "dure-shipper", count=4)
         self.poster = UsagePoster(self.connections, config.journal / REFUSED_NAME)
         self._shipments: dict[str, tuple[FolderShipment, asyncio.Task[None]]] = {}
+        self._starting_since: dict[str, float] = {}
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -292,15 +293,24 @@ class Shipper:
 
     def _sweep(self) -> None:
         """Clear what a process left that died while starting, or a shipper while removing."""
-        for path in self.config.journal.glob(".*"):
-            if path.name.endswith(".done"):
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.name.endswith(".starting") and _age_seconds(path) > _LEFTOVER_SECONDS:
-                try:
-                    os.close(lock_folder(path))
-                except (JournalLocked, OSError):
-                    continue
-                shutil.rmtree(path, ignore_errors=True)
+        for path in self.config.journal.glob(".*.done"):
+            shutil.rmtree(path, ignore_errors=True)
+        starting = {path.name: path for path in self.config.journal.glob(".*.starting")}
+        self._starting_since = {name: at for name, at in self._starting_since.items() if name in starting}
+        for path in starting.values():
+            self._sweep_starting(path)
+
+    def _sweep_starting(self, path: Path) -> None:
+        """By how long it has been seen here, not by its date: a clock that is set forward must not age it."""
+        seen_at = self._starting_since.setdefault(path.name, time.monotonic())
+        if time.monotonic() - seen_at < _LEFTOVER_SECONDS:
+            return
+        try:
+            lock = lock_folder(path)
+        except (JournalLocked, OSError):
+            return
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(lock)  # only now, or its process could begin to write into what is being removed
 
     async def _finish(self) -> None:
         """After the workers have ended: everything is posted, or it is said what is not."""
@@ -353,13 +363,6 @@ class Shipper:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             pass
-
-
-def _age_seconds(path: Path) -> float:
-    try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
 
 
 def run_shipper(config: ShipperConfig) -> None:
