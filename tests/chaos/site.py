@@ -6,6 +6,7 @@ Everything here can be killed and started again while the clients go on.
 import hashlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -323,9 +324,13 @@ class Node:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below the range of outgoing connections: while the node is away, a client that keeps knocking at a port of
+    that range is at some time given that very port itself, meets itself, and keeps the node from it."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Money:

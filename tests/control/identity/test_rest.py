@@ -1,6 +1,6 @@
 """Organisations, oneself and one's tokens over REST."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -34,6 +34,15 @@ class Caller:
 
     def post(self, path: str, body: Any) -> tuple[int, Any]:
         answer = self.client.post(f"/api/v1/{path}", body, content_type="application/json")
+        return answer.status_code, answer.json()
+
+    def ask_for_token(self, **body: Any) -> tuple[int, Any]:
+        """As the person does who is signed in to the portal."""
+        session = Client()
+        session.force_login(
+            Person.objects.get(pk=self.person_id), "allauth.account.auth_backends.AuthenticationBackend"
+        )
+        answer = session.post("/api/v1/tokens", body, content_type="application/json")
         return answer.status_code, answer.json()
 
 
@@ -117,7 +126,7 @@ def test_others_organisations_are_not_there(officer: Caller, developer: Caller) 
 
 
 def test_a_token_is_issued_listed_used_and_revoked(developer: Caller) -> None:
-    status, token = developer.post("tokens", {"name": "report"})
+    status, token = developer.ask_for_token(name="report")
     assert status == 201
     secret = token.pop("secret")
     assert token in [listed | {"last_used_at": None} for listed in developer.get("tokens")[1]]
@@ -132,13 +141,29 @@ def test_a_token_is_issued_listed_used_and_revoked(developer: Caller) -> None:
     "expires_at", ["2020-01-01T00:00:00Z", "2030-01-01T00:00:00", "0001-01-01T00:00:00+09:00", "soon", 10**40]
 )
 def test_a_token_cannot_end_in_the_past_or_at_no_time(developer: Caller, expires_at: Any) -> None:
-    status, answer = developer.post("tokens", {"name": "t", "expires_at": expires_at})
+    status, answer = developer.ask_for_token(name="t", expires_at=expires_at)
     assert (status, answer["error"]["code"]) in {(422, "expiry_in_the_past"), (422, "input_invalid")}
     assert len(developer.get("tokens")[1]) == 1
 
 
+def test_a_token_lives_for_a_year_at_most_and_for_90_days_if_nothing_is_said(developer: Caller) -> None:
+    _status, token = developer.ask_for_token(name="t")
+    lifetime = datetime.fromisoformat(token["expires_at"]) - clock.now()
+    assert timedelta(days=89) < lifetime < timedelta(days=91)
+    status, answer = developer.ask_for_token(name="t", expires_at="9999-12-31T23:59:59Z")
+    assert (status, answer["error"]["code"]) == (422, "expiry_too_far")
+
+
+def test_a_token_makes_no_tokens_and_ends_with_the_password(developer: Caller) -> None:
+    assert developer.post("tokens", {"name": "everlasting"})[1]["error"]["code"] == "session_required"
+    services.set_password(
+        actor=Actor.system("test"), person_id=developer.person_id, password="namu-haneul-baram-7"
+    )
+    assert developer.get("me")[0] == 401
+
+
 def test_tokens_are_counted(developer: Caller) -> None:
-    answers = [developer.post("tokens", {"name": str(n)})[0] for n in range(services.MAX_TOKENS)]
+    answers = [developer.ask_for_token(name=str(n))[0] for n in range(services.MAX_TOKENS)]
     assert answers == [201] * (services.MAX_TOKENS - 1) + [409]
 
 

@@ -1,7 +1,7 @@
 """Granting, ending and returning: what an award holds at each moment, who may, and what the gateways hear."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -161,6 +161,8 @@ def test_an_award_ends_with_its_term(world: World) -> None:
         ({"name": "x" * 201}, "name_invalid"),
         ({"name": "a\x00b"}, "name_invalid"),
         ({"valid_until": clock.now() - timedelta(days=1)}, "award_ends_before_start"),
+        ({"valid_until": datetime(9999, 12, 31, tzinfo=UTC)}, "date_out_of_range"),
+        ({"valid_from": datetime(1, 1, 1, tzinfo=UTC)}, "date_out_of_range"),
         ({"limits": Limits(models=("nothing-7b",))}, "model_not_found"),
     ],
 )

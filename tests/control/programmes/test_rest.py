@@ -9,6 +9,7 @@ from django.test import Client
 from tests.control.programmes.conftest import SYSTEM, World, won
 
 from dure.contracts.ids import uuid7
+from dure.control.catalogue import services as catalogue_services
 from dure.control.identity import selectors as identity
 from dure.control.identity import services as identity_services
 from dure.control.identity.selectors import OrganisationView
@@ -88,9 +89,14 @@ def test_from_a_programme_to_a_key_and_back(world: World, call: Callable[..., Ca
 
 def test_the_catalogue_over_rest(world: World, call: Callable[..., Call]) -> None:
     manager, public = call(world.nuri, "provider_manager"), call()
-    status, told = manager("POST", "/catalogue", {"document": DOCUMENT, "dry_run": True})
+    status, told = manager("POST", "/catalogue", {"document": DOCUMENT})
+    assert (status, told["error"]["data"]["problems"][0]["line"]) == (422, 8)
+    assert "operators" in told["error"]["data"]["problems"][0]["message"]
+    without = DOCUMENT.replace(", credential: env:NURI", "")
+    status, told = manager("POST", "/catalogue", {"document": without, "dry_run": True})
     assert (status, len(told["changes"]), public("GET", "/models")[1]) == (200, 3, [])
-    assert manager("POST", "/catalogue", {"document": DOCUMENT})[0] == 200
+    catalogue_services.apply(actor=SYSTEM, document=DOCUMENT)
+    assert manager("POST", "/catalogue", {"document": DOCUMENT})[0] == 200, "what stands may stay"
     (model,) = public("GET", "/models")[1]
     assert (model["name"], model["callable"], model["price"]["meters"]["input"]) == (
         "nuri-7b",

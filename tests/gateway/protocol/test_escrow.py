@@ -40,7 +40,9 @@ class EscrowMachine(RuleBasedStateMachine):
             assert shortage.reason != "insufficient" or amount > self.escrow.free
             self.outcomes[number] = "refused"
 
-        self.escrow.waiters.append(Waiter(amount, deadline=self.now + 2, granted=granted, refused=refused))
+        self.escrow.waiters.append(
+            Waiter(amount, came_at=self.now, deadline=self.now + 2, granted=granted, refused=refused)
+        )
 
     @precondition(lambda self: self.holds)
     @rule(data=st.data(), cost=amounts)
@@ -66,7 +68,7 @@ class EscrowMachine(RuleBasedStateMachine):
                 step.waiter.granted()
             elif step.kind == "refuse":
                 self.escrow.waiters.popleft()
-                step.waiter.refused(self.escrow.shortage())
+                step.waiter.refused(self.escrow.shortage(step.waiter))
             elif step.kind == "recall":
                 self.escrow.recall_again_at = self.now + 0.5
             else:
@@ -107,3 +109,16 @@ class EscrowMachine(RuleBasedStateMachine):
 
 EscrowMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestEscrow = EscrowMachine.TestCase
+
+
+def test_a_database_that_keeps_saying_no_is_not_called_away():
+    """Fifty calls want an award's last won: while those wait that came last, it is asked again and again."""
+    escrow = AwardEscrow("a")
+    waiter = Waiter(700, came_at=10.0, deadline=12.0, granted=lambda: None, refused=lambda shortage: None)
+    escrow.waiters.append(waiter)
+    escrow.leasing = True
+    assert escrow.shortage(waiter).reason == "database_away"  # it has not answered since the waiter came
+    escrow.lease_granted(0, award_left=300, elsewhere=0, now=11.9)
+    assert escrow.shortage(waiter) == ("insufficient", 300)
+    escrow.lease_granted(0, award_left=800, elsewhere=0, now=11.95)
+    assert escrow.shortage(waiter).reason == "database_away"  # there is enough, if only it were handed over

@@ -117,6 +117,10 @@ def test_what_the_directory_says(tmp_path, kind, changes, status, code):
         ({**CHAT, "n": 0}, "invalid_value"),
         ({**CHAT, "n": 1000}, "invalid_value"),
         ({**CHAT, "stream": "yes"}, "invalid_type"),
+        ({**CHAT, "max_tokens": 1, "Max_Tokens": 9000}, "invalid_value"),
+        ({**CHAT, "Model": "dear"}, "invalid_value"),
+        ({**CHAT, "Stream": True}, "invalid_value"),
+        ({**CHAT, "me\u017f\u017fages": []}, "invalid_value"),
         ({**CHAT, "stream_options": {"include_usage": True}}, "invalid_value"),
     ],
 )
@@ -209,6 +213,58 @@ def test_ambiguous_framing_is_refused_and_the_connection_closed(tmp_path, name):
             assert (answer.status, answer.error["code"]) == (400, "bad_http")
             assert await client.reader.read() == b""
             client.close()
+
+    run(scenario)
+
+
+def test_trailers_do_not_go_on_for_ever(tmp_path):
+    async def scenario():
+        async with world(tmp_path) as here:
+            client = await Client.connect(here.port)
+            client.writer.write(
+                b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+                b"2\r\n{}\r\n0\r\nx: "
+            )
+            for _ in range(200):
+                client.writer.write(b"a" * 1024)
+                await asyncio.sleep(0)
+            answer = await client.answer()
+            assert (answer.status, answer.error["code"]) == (400, "bad_http")
+            client.close()
+
+    run(scenario)
+
+
+def test_a_body_in_many_small_chunks_is_no_matter(tmp_path):
+    async def scenario():
+        async with world(tmp_path) as here:
+            client = await Client.connect(here.port)
+            body = b'{"model":"small","messages":[{"role":"user","content":"%b"}]}' % (b"Hi " * 20_000)
+            client.writer.write(
+                b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: bearer %b\r\n"
+                b"transfer-encoding: chunked\r\n\r\n" % KEY.encode()
+            )
+            for at in range(0, len(body), 2):
+                client.writer.write(b"2\r\n%b\r\n" % body[at : at + 2].ljust(2))
+            client.writer.write(b"0\r\n\r\n")
+            assert (await client.answer()).status == 200
+            client.close()
+
+    run(scenario)
+
+
+def test_who_does_not_read_is_not_answered_without_end(tmp_path):
+    async def scenario():
+        async with world(tmp_path) as here:
+            client = await Client.connect(here.port)
+            client.writer.transport.pause_reading()
+            (connection,) = here.server.connections
+            for _ in range(3000):
+                client.writer.write(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n" * 4)
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.1)
+            assert connection.transport.get_write_buffer_size() < 1 << 20
+            client.writer.transport.abort()
 
     run(scenario)
 

@@ -1,6 +1,7 @@
 """Holds, leases and refusals: nothing is spent that was not set aside first."""
 
 import asyncio
+import gzip
 import re
 
 import pytest
@@ -232,10 +233,44 @@ def test_copies_are_held_for(tmp_path):
             await here.call({**CHAT, "max_tokens": 10})
             one = here.link.leases[0][1]
         async with world(tmp_path) as here:
+            here.publish("deployment", here.deployment_entry(dialect="openai"))
             await here.call({**CHAT, "max_tokens": 10, "n": 5})
             assert here.link.leases[0][1] - one == pytest.approx(
                 4 * 10 * OUTPUT // 1_000_000, abs=10 * INPUT // 1_000_000
             )
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {**CHAT, "n": 2}),
+        ("/v1/completions", {"model": "small", "prompt": ["a", "b"]}),
+    ],
+)
+def test_several_answers_are_not_asked_of_a_provider_that_meters_one(tmp_path, path, body):
+    async def scenario():
+        async with world(tmp_path) as here:
+            answer = await here.call(body, path=path)
+            assert (answer.status, answer.error["code"]) == (400, "one_answer_at_a_time")
+            assert here.provider.requests == []
+            assert here.keeper.escrow(here.award).held == 0
+
+    run(scenario)
+
+
+def test_an_answer_encoded_in_a_way_nobody_asked_for_is_not_charged(tmp_path):
+    async def scenario():
+        async def script(request):
+            request.answer(gzip.compress(completion()), extra="content-encoding: gzip\r\n")
+
+        async with world(tmp_path) as here:
+            here.provider.script = script
+            answer = await here.call(CHAT)
+            assert (answer.status, answer.error["code"]) == (502, "upstream_broke")
+            _opened, (record,), _progress = here.journalled()
+            assert (record.status, record.cost_micro_won) == ("failed", 0)
 
     run(scenario)
 

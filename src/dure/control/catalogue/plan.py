@@ -59,11 +59,15 @@ class CurrentModel:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """An organisation named in the document, and whether the actor may speak for it."""
+    """An organisation named in the document, and whether the actor may speak for it.
+
+    `may_name_credentials`: whether the actor may say which of the gateway's secrets is sent to an address.
+    """
 
     id: UUID
     is_provider: bool
     allowed: bool
+    may_name_credentials: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,7 @@ def plan(
     for spec in document.models:
         made = ModelPlan(spec, current.get(spec.name))
         _judge_providers(made, providers)
+        _judge_credentials(made, providers)
         if not made.problems and (made.current is not None or spec.state != "retired"):
             _plan_model(made)
             _plan_prices(made, now)
@@ -162,6 +167,28 @@ def _judge_providers(made: ModelPlan, providers: Mapping[str, Provider]) -> None
                 _("Choose another name: a model never changes hands, as its calls are paid to one provider."),
             )
         )
+
+
+def _judge_credentials(made: ModelPlan, providers: Mapping[str, Provider]) -> None:
+    """A reference names one of the gateway's own secrets, and what it names is sent to the deployment's address.
+
+    A provider who could write any reference could have rivals' keys and the gateway's own sent to itself.
+    """
+    standing = (
+        {one.name: one.values["credential"] for one in made.current.deployments} if made.current else {}
+    )
+    for deployment in made.spec.deployments or ():
+        provider = providers.get(deployment.provider)
+        if provider is None or provider.may_name_credentials or not deployment.credential:
+            continue
+        if deployment.credential != standing.get(deployment.name):
+            made.problems.append(
+                Problem(
+                    deployment.provider_place,
+                    _("Only the platform's operators say where the gateway finds a provider's key."),
+                    _("Leave “credential” out, and ask an operator to add it once the key is in place."),
+                )
+            )
 
 
 def _plan_model(made: ModelPlan) -> None:

@@ -172,6 +172,7 @@ def _providers(actor: Actor, document: Document) -> dict[str, Provider]:
             id=found.id,
             is_provider=found.kind == "provider" and found.active,
             allowed=rules.may_apply_for(actor, found.id),
+            may_name_credentials=actor.has("operator"),
         )
     return providers
 

@@ -40,13 +40,14 @@ class OutboxMail(models.Model):
     body = models.TextField()
     dedupe_key = models.CharField(max_length=200, null=True, unique=True)
     sent_at = models.DateTimeField(null=True)
+    next_attempt_at = models.DateTimeField()
     attempts = models.IntegerField(default=0)
     last_error = models.CharField(max_length=500, default="", blank=True)
 
     class Meta:
         indexes = [
             models.Index(
-                fields=["created_at"], name="outbox_unsent", condition=models.Q(sent_at__isnull=True)
+                fields=["next_attempt_at"], name="outbox_unsent", condition=models.Q(sent_at__isnull=True)
             )
         ]
 

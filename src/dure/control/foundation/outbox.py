@@ -1,4 +1,7 @@
-"""Mail is written in the transaction of its cause and sent afterwards, so none is lost and none is false."""
+"""Mail is written in the transaction of its cause and sent afterwards, so none is lost and none is false.
+
+A notice that cannot be sent is tried again, ever less often, for a week; it never holds up another.
+"""
 
 from datetime import timedelta
 
@@ -9,15 +12,19 @@ from django.db.models import F
 from dure.control.foundation import clock
 from dure.control.foundation.models import OutboxMail
 
-MAX_ATTEMPTS = 10
+GIVE_UP_AFTER = timedelta(days=7)
+FIRST_PAUSE = timedelta(minutes=1)
+LONGEST_PAUSE = timedelta(hours=6)
 
 
 def send_mail_later(
     *, to: str, subject: str, body: str, language: str, dedupe_key: str | None = None
 ) -> None:
     """Queue a notice. The same `dedupe_key` is sent once, however often it is asked for."""
+    now = clock.now()
     mail = OutboxMail(
-        created_at=clock.now(),
+        created_at=now,
+        next_attempt_at=now,
         to=to,
         subject=" ".join(subject.split())[:300],
         body=body,
@@ -35,22 +42,25 @@ def unsent_older_than(age: timedelta) -> int:
 def deliver(*, limit: int = 100) -> int:
     """Send what waits, oldest first; returns how many went out. Two workers never send the same one."""
     sent = 0
+    now = clock.now()
     for _ in range(limit):
         with transaction.atomic():
             mail = (
                 OutboxMail.objects.select_for_update(skip_locked=True)
-                .filter(sent_at__isnull=True, attempts__lt=MAX_ATTEMPTS)
-                .filter(created_at__lte=clock.now() - F("attempts") * timedelta(minutes=1))
-                .order_by("created_at")
+                .filter(sent_at__isnull=True, next_attempt_at__lte=now, created_at__gt=now - GIVE_UP_AFTER)
+                .order_by("next_attempt_at")
                 .first()
             )
             if mail is None:
                 break
             try:
                 EmailMessage(mail.subject, mail.body, None, [mail.to]).send()
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - an address or text no mail server takes fails in many ways
+                pause = min(FIRST_PAUSE * 2 ** min(mail.attempts, 12), LONGEST_PAUSE)
                 OutboxMail.objects.filter(pk=mail.pk).update(
-                    attempts=F("attempts") + 1, last_error=f"{type(error).__name__}: {error}"[:500]
+                    attempts=F("attempts") + 1,
+                    next_attempt_at=clock.now() + pause,
+                    last_error=f"{type(error).__name__}: {error}"[:500],
                 )
             else:
                 OutboxMail.objects.filter(pk=mail.pk).update(attempts=F("attempts") + 1, sent_at=clock.now())

@@ -3,9 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
+from django.utils.translation import gettext_lazy as _
 from ninja import Query, Router, Schema, Status
 from pydantic import AwareDatetime
 
+from dure.control.foundation.errors import Forbidden
 from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, actor_of, audience
 from dure.control.identity import selectors, services
@@ -119,7 +121,9 @@ def list_tokens(request: Request) -> object:
 @router.post("/tokens", response={201: IssuedTokenOut, **ERRORS})
 @audience("signed_in")
 def issue_token(request: Request, body: TokenIn) -> object:
-    """A new token; `secret` is shown this once."""
+    """A new token; `secret` is shown this once. A token cannot make tokens: a lost one must end with its date."""
+    if "Authorization" in request.headers:
+        raise Forbidden(_("A token cannot issue tokens; sign in to the portal."), code="session_required")
     view, secret = services.issue_token(actor=actor_of(request), name=body.name, expires_at=body.expires_at)
     return Status(201, {**{name: getattr(view, name) for name in TokenOut.model_fields}, "secret": secret})
 

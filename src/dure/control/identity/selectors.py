@@ -135,12 +135,12 @@ def names_of(ids: Collection[UUID]) -> dict[UUID, OrganisationView]:
 def memberships_of(person_id: UUID) -> list[MembershipView]:
     """The organisations a person may act for today, by name."""
     rows = _current(Membership.objects.filter(person_id=person_id)).order_by("organisation__name_ko")
-    return [_membership_view(row) for row in rows]
+    return [membership_view(row) for row in rows]
 
 
 def members_of(organisation_id: UUID) -> list[MembershipView]:
     rows = _current(Membership.objects.filter(organisation_id=organisation_id)).order_by("person__name")
-    return [_membership_view(row) for row in rows]
+    return [membership_view(row) for row in rows]
 
 
 def people(*, search: str | None = None, limit: int = 200, offset: int = 0) -> list[PersonView]:
@@ -245,7 +245,7 @@ def token_view(row: PersonalAccessToken) -> TokenView:
     )
 
 
-def _membership_view(row: Membership) -> MembershipView:
+def membership_view(row: Membership) -> MembershipView:
     return MembershipView(
         organisation=organisation_view(row.organisation),
         person=person_view(row.person),

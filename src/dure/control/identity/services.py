@@ -3,7 +3,7 @@
 import hashlib
 import re
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.contrib.auth.password_validation import validate_password
@@ -38,6 +38,8 @@ __all__ = [
 _SLUG = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 TOKEN_PREFIX = "dure-pat-"  # noqa: S105 - what every token starts with, not one
 MAX_TOKENS = 20
+TOKEN_LIFETIME = timedelta(days=90)
+LONGEST_TOKEN_LIFETIME = timedelta(days=366)
 
 
 @transaction.atomic
@@ -164,7 +166,7 @@ def add_membership(
         )
     if not Person.objects.filter(pk=person_id).exists():
         raise NotFound(code="person_not_found")
-    Membership.objects.update_or_create(
+    row, _made = Membership.objects.update_or_create(
         person_id=person_id,
         organisation_id=organisation_id,
         defaults={"roles": sorted(wanted), "valid_until": valid_until},
@@ -177,7 +179,7 @@ def add_membership(
         before={"person": person_id, "roles": before.roles} if before else None,
         after={"person": person_id, "roles": sorted(wanted), "valid_until": valid_until},
     )
-    return next(m for m in selectors.members_of(organisation_id) if m.person.id == person_id)
+    return selectors.membership_view(row)
 
 
 @transaction.atomic
@@ -194,6 +196,8 @@ def set_password(*, actor: Actor, person_id: UUID, password: str) -> None:
         raise Invalid("password_weak", " ".join(error.messages), field="password") from None
     person.set_password(password)
     person.save(update_fields=["password"])
+    # Whoever had the old password may have made tokens with it.
+    PersonalAccessToken.objects.filter(person_id=person_id, revoked_at=None).update(revoked_at=clock.now())
     audit.record(actor=actor, action="person.password_set", subject_kind="person", subject_id=person_id)
 
 
@@ -224,8 +228,17 @@ def issue_token(*, actor: Actor, name: str, expires_at: datetime | None = None) 
     """A personal access token for the organisation one acts for; the secret is in the answer only."""
     if actor.person_id is None:
         raise Forbidden
-    if expires_at is not None and expires_at <= clock.now():
+    now = clock.now()
+    expires_at = expires_at or now + TOKEN_LIFETIME
+    if expires_at <= now:
         raise Invalid("expiry_in_the_past", _("The end date lies in the past."), field="expires_at")
+    if expires_at > now + LONGEST_TOKEN_LIFETIME:
+        raise Invalid(
+            "expiry_too_far",
+            _("A token lives for a year at most."),
+            field="expires_at",
+            remedy=_("Choose an earlier end date."),
+        )
     Person.objects.select_for_update().get(pk=actor.person_id)
     if sum(token.active for token in selectors.tokens_of(actor.person_id)) >= MAX_TOKENS:
         raise Conflict(

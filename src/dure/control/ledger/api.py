@@ -4,6 +4,7 @@ Accounts carry opaque ids only, but an award's transfers show how much a company
 its own business.
 """
 
+from dataclasses import replace
 from datetime import date, datetime
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from ninja import Router, Schema
 
 from dure.control.foundation.errors import NotFound
 from dure.control.foundation.http import Request
-from dure.control.foundation.rest import ERRORS, audience
+from dure.control.foundation.rest import ERRORS, actor_of, audience
 from dure.control.ledger import selectors
 
 router = Router(tags=["ledger"])
@@ -115,6 +116,9 @@ def verification(request: Request) -> object:
     state = selectors.verification_state()
     if state is None:
         raise NotFound(code="never_verified")
+    # What differs may name an award and its figures; that something does is everybody's business.
+    if state.difference and not actor_of(request).is_platform:
+        return replace(state, difference="found; the platform's officers see where")
     return state
 
 

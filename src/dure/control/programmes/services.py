@@ -10,7 +10,7 @@ before it writes its own audit event: what they lock must not come after the tra
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, cast
 from uuid import UUID
 
@@ -31,6 +31,9 @@ from dure.control.programmes import checks, rules, selectors
 from dure.control.programmes.models import Appropriation, Award, Programme
 from dure.control.programmes.selectors import AwardView, ProgrammeView
 from dure.control.programmes.workflow import AwardState, may_become
+
+#: Dates beyond this are mistakes, and some could be written but never read again.
+_FARTHEST = timedelta(days=36_600)
 
 __all__ = [
     "Added",
@@ -134,6 +137,14 @@ def grant_award(
     now = at or clock.now()
     checks.sum_in_range(micro_won)
     starts = valid_from or now
+    for field, moment in (("valid_from", starts), ("valid_until", valid_until)):
+        if moment is not None and abs(moment - now) > _FARTHEST:
+            raise Invalid(
+                "date_out_of_range",
+                _("This date is more than a hundred years away."),
+                field=field,
+                remedy=_("Leave the end out for an award without an end date."),
+            )
     if valid_until is not None and valid_until <= max(starts, now):
         raise Invalid(
             "award_ends_before_start",

@@ -19,6 +19,6 @@ def publish_day_heads(timestamp: int) -> None:
 
 
 @app.periodic(cron="*/30 * * * *")
-@app.task(queueing_lock="verify_everything", pass_context=False)
+@app.task(lock="verify_everything", queueing_lock="verify_everything", pass_context=False)
 def verify_everything(timestamp: int) -> None:
     services.verify_everything()

@@ -78,8 +78,10 @@ class EscrowKeeper:
         refused: Callable[[Shortage], None],
     ) -> Waiter:
         """Wait for a hold; one of the callbacks comes later, never from within this call."""
-        deadline = self._loop.time() + self._wait_seconds
-        waiter = Waiter(amount, deadline=deadline, granted=granted, refused=refused)
+        now = self._loop.time()
+        waiter = Waiter(
+            amount, came_at=now, deadline=now + self._wait_seconds, granted=granted, refused=refused
+        )
         if not escrow.waiters:
             # Until the database answers anew, what it said before (that it is away) does not count.
             escrow.database_away = False
@@ -184,7 +186,7 @@ class EscrowKeeper:
                 case "refuse":
                     assert step.waiter is not None
                     escrow.waiters.popleft()
-                    step.waiter.refused(escrow.shortage())
+                    step.waiter.refused(escrow.shortage(step.waiter))
 
     def _top_up(self, escrow: AwardEscrow, now: float) -> None:
         if escrow.wants_top_up(now):

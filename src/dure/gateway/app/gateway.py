@@ -177,6 +177,10 @@ class Gateway:
                 return route
             tried.append(entry.id)
 
+    def forget_route(self, deployment_id: str) -> None:
+        """Make the route anew for the next call, with the credential as it is then."""
+        self._routes.pop(deployment_id, None)
+
     def retry_unusable(self) -> None:
         """Look again for credentials that were missing."""
         for entry_id, route in list(self._routes.items()):

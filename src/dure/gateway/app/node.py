@@ -12,6 +12,7 @@ import errno
 import http.client
 import logging
 import os
+import resource
 import select
 import signal
 import socket
@@ -59,6 +60,13 @@ class NodeConfig:
     log_level: str = "INFO"
 
 
+def _raise_descriptor_limit() -> None:
+    """As many open connections as the system allows: each stream takes two descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 @dataclass
 class Child:
     name: str
@@ -88,6 +96,7 @@ class Node:
     def run(self) -> int:
         config = self.config
         config.journal.mkdir(parents=True, exist_ok=True)
+        _raise_descriptor_limit()
         reservation = reserve_port(config.host, config.port, overlap=config.overlap)
         self.port = reservation.getsockname()[1]
         self.shipper = Child("shipper", self._run_shipper)

@@ -110,6 +110,11 @@ class Relay:
         route = gateway.route_for(self._model, self._tried)
         if route is None:
             raise self._no_route()
+        call = self._call
+        several = call.copies * call.prompts > 1 and call.endpoint != "embeddings"
+        if several and route.deployment.dialect == "llama.cpp":
+            # llama.cpp reports the usage of one of several answers; the others would go unmetered.
+            raise errors.one_answer_at_a_time(self._model.name, "n" if call.copies > 1 else "prompt")
         self._take(route)
         client.exchange = self
         gateway.open_requests += 1
@@ -261,6 +266,13 @@ class Relay:
         if not 200 <= status < 300:
             self._error_answer(connection, body)
             return
+        if connection.headers.get(b"content-encoding", b"identity") != b"identity":
+            # We asked for none. Neither we nor the client could read it, so it is no answer to pay for.
+            refusal = errors.upstream_broke(
+                self._model.name, "its answer is encoded in a way nobody asked for"
+            )
+            self._try_elsewhere("encoded", refusal, refusal.body())
+            return
         self._route.state.succeeded()
         tokens = counted = tokens_in(body)
         if tokens is None:
@@ -305,6 +317,8 @@ class Relay:
             self._try_elsewhere(f"status_{status}", refusal, shown_body)
             return
         if status in _CREDENTIAL_STATUSES:
+            # The key may have been replaced where it is kept: the next call reads it again.
+            self._gateway.forget_route(self._route.deployment.id)
             self._deployment_failed(f"status_{status}")
         self._fail(refusal, shown_body)
 

@@ -30,6 +30,11 @@ KEPT_HEADERS = http1.FORWARDED_REQUEST_HEADERS | {
     b"x-api-key",
 }
 LINGER_SECONDS = 2.0
+#: A connection whose client reads nothing of what it was sent is broken off after this long.
+WRITE_STALL_SECONDS = 60.0
+#: What a chunk's head may take, beside one allowance for trailers.
+_CHUNK_HEAD_BYTES = 32
+SLOWEST_BODY_BYTES_PER_SECOND = 10_000
 
 
 class ServerLimits(msgspec.Struct, frozen=True):
@@ -82,10 +87,14 @@ class ClientConnection(asyncio.Protocol):
     """One client. `exchange` is set by the handler while an answer is under way."""
 
     __slots__ = (
+        "_began_at",
+        "_beside_body",
         "_body",
         "_body_bytes",
         "_busy",
+        "_chunks",
         "_discarding",
+        "_full_since",
         "_head_bytes",
         "_head_done",
         "_header_count",
@@ -117,8 +126,12 @@ class ClientConnection(asyncio.Protocol):
         self._request: Request | None = None
         self._headers: dict[bytes, bytes] = {}
         self._url = b""
-        self._body: list[bytes] = []
+        self._body: bytes | bytearray = b""
         self._body_bytes = 0
+        self._beside_body = 0
+        self._chunks = 0
+        self._began_at = 0.0
+        self._full_since: float | None = None
         self._head_bytes = 0
         self._header_count = 0
         self._head_done = False
@@ -154,17 +167,22 @@ class ClientConnection(asyncio.Protocol):
         return False
 
     def pause_writing(self) -> None:
+        self._full_since = self._server.now()
         if self.exchange is not None:
             self.exchange.client_full()
 
     def resume_writing(self) -> None:
+        self._full_since = None
         if self.exchange is not None:
             self.exchange.client_drained()
+        elif not self._busy and not self._in_next:
+            self._next()
 
     def data_received(self, data: bytes) -> None:
         if self._discarding:
             return
         self.touched_at = self._server.now()
+        body_before = self._body_bytes
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -177,6 +195,11 @@ class ClientConnection(asyncio.Protocol):
             self._head_bytes += len(data)
             if self._head_bytes > self._limits.head_bytes:
                 self._refusal = errors.headers_too_large(self._limits.head_bytes)
+        elif self._started and self._refusal is None:
+            # What came and was no body: chunk heads, and trailers, which must not go on for ever either.
+            self._beside_body += len(data) - (self._body_bytes - body_before)
+            if self._beside_body > self._limits.head_bytes + _CHUNK_HEAD_BYTES * self._chunks:
+                self._refusal = errors.bad_framing("its trailers are too large")
         self._next()
 
     # llhttp's side
@@ -187,8 +210,14 @@ class ClientConnection(asyncio.Protocol):
         self._head_bytes = 0
         self._header_count = 0
         self._body_bytes = 0
+        self._beside_body = 0
+        self._chunks = 0
+        self._began_at = self.touched_at
         self._url = b""
         self._headers = {}
+
+    def on_chunk_header(self) -> None:
+        self._chunks += 1
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -224,17 +253,22 @@ class ClientConnection(asyncio.Protocol):
         self._body_bytes += len(body)
         if self._body_bytes > self._limits.body_bytes:
             self._refuse(errors.body_too_large(self._limits.body_bytes))
-            self._body.clear()
+            self._body = b""
+        elif not self._body:
+            self._body = body
         else:
-            self._body.append(body)
+            # One growing buffer: a list of two-byte chunks would weigh fifty times their sum.
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            self._body += body
 
     def on_message_complete(self) -> None:
         request, self._request = self._request, None
         self._started = False
-        body, self._body = self._body, []
+        body, self._body = self._body, b""
         if request is None or self._refusal is not None:
             return
-        request.body = body[0] if len(body) == 1 else b"".join(body)
+        request.body = bytes(body)
         request.keep_alive = self._parser.should_keep_alive()
         self._queue.append(request)
         if len(self._queue) > self._limits.pipelined:
@@ -297,7 +331,8 @@ class ClientConnection(asyncio.Protocol):
 
     def _next(self) -> None:
         self._in_next = True
-        while self._queue and not self._busy and not self._discarding:
+        # While the client does not read, nothing more is done for it: an answer would wait in memory.
+        while self._queue and not self._busy and not self._discarding and self._full_since is None:
             self._busy = True
             self.request = request = self._queue.popleft()
             self._server.service.handle(request, self)
@@ -307,7 +342,9 @@ class ClientConnection(asyncio.Protocol):
         if self._refusal is not None and not self._busy and not self._queue:
             self._refuse_and_close(self._refusal)
             return
-        self._pause_reading(paused=bool(self._queue) or self._refusal is not None)
+        self._pause_reading(
+            paused=bool(self._queue) or self._refusal is not None or self._full_since is not None
+        )
 
     def _pause_reading(self, *, paused: bool) -> None:
         if paused != self._reading_paused and not self.transport.is_closing():
@@ -331,7 +368,11 @@ class ClientConnection(asyncio.Protocol):
     # Housekeeping
 
     def sweep(self, now: float) -> None:
-        """Close what is overdue: a slow head, a stalled body, an idle connection."""
+        """Close what is overdue: a slow head, a stalled body, an idle connection, an answer nobody reads."""
+        full_since = self._full_since
+        if full_since is not None and self.exchange is None and now - full_since > WRITE_STALL_SECONDS:
+            self.transport.abort()
+            return
         if self._busy or self._discarding:
             return
         idle = now - self.touched_at
@@ -339,7 +380,9 @@ class ClientConnection(asyncio.Protocol):
         if not self._started:
             if idle > limits.keep_alive_timeout:
                 self.transport.close()
-        elif idle > (limits.body_idle_timeout if self._head_done else limits.head_timeout):
+        elif idle > (limits.body_idle_timeout if self._head_done else limits.head_timeout) or (
+            now - self._began_at > self._arrival_seconds()
+        ):
             self._refuse_and_close(
                 Refusal(
                     408,
@@ -348,6 +391,17 @@ class ClientConnection(asyncio.Protocol):
                     close=True,
                 )
             )
+
+    def _arrival_seconds(self) -> float:
+        """How long a whole request may take: a byte now and then keeps nobody's place for ever."""
+        limits = self._limits
+        if not self._head_done:
+            return limits.head_timeout * 2
+        return (
+            limits.head_timeout * 2
+            + limits.body_idle_timeout
+            + self._body_bytes / SLOWEST_BODY_BYTES_PER_SECOND
+        )
 
     def drain(self) -> None:
         """Finish what is under way, then close."""

@@ -15,7 +15,12 @@ import httptools
 
 from dure.gateway.protocol import http1
 
-_KEPT_HEADERS = http1.FORWARDED_RESPONSE_HEADERS | {b"content-type", b"content-length", b"transfer-encoding"}
+_KEPT_HEADERS = http1.FORWARDED_RESPONSE_HEADERS | {
+    b"content-encoding",
+    b"content-length",
+    b"content-type",
+    b"transfer-encoding",
+}
 MAX_HEAD_BYTES = 64 << 10
 IDLE_SECONDS = 30.0
 MAX_IDLE = 1024

@@ -37,6 +37,17 @@ _STEERING = frozenset(
         "user",
     }
 )
+#: What a request costs depends on these, so they must be read here as the provider reads them.
+_GUARDED = _STEERING | {
+    "chat_template",
+    "chat_template_kwargs",
+    "functions",
+    "input",
+    "messages",
+    "prompt",
+    "tools",
+    "web_search_options",
+}
 _TEXT_PARTS = frozenset({"text", "refusal"})
 #: Fields by which a prompt may come to hold more than the body says, up to the whole context.
 _EXPANDING = frozenset({"chat_template", "chat_template_kwargs", "web_search_options"})
@@ -115,9 +126,16 @@ def read_call(endpoint: Endpoint, body: bytes) -> Call:
 
 def _top_level(body: bytes) -> Fields:
     try:
-        return _decode_fields(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        fields = _decode_fields(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _malformed(body) from None
+    for name in fields:
+        # Some providers read names without regard to case, and the last one wins there: `Max_Tokens` would
+        # pass by us as unknown and overrule there what was held for.
+        folded = name.casefold()
+        if folded != name and folded in _GUARDED:
+            invalid(f"'{name}' must be written '{folded}'.", param=name)
+    return fields
 
 
 def _malformed(body: bytes) -> Refusal:

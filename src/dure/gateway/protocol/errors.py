@@ -302,6 +302,16 @@ def upstream_broke(model: str, detail: str) -> Refusal:
     )
 
 
+def one_answer_at_a_time(model: str, param: str) -> Refusal:
+    return Refusal(
+        400,
+        "one_answer_at_a_time",
+        f"The provider of '{model}' counts one answer to a request. Send one prompt and ask for one answer "
+        "('n' left out or 1); send more requests for more.",
+        param=param,
+    )
+
+
 def upstream_credential(model: str) -> Refusal:
     return Refusal(
         502,

@@ -30,17 +30,19 @@ RECALLED_SECONDS = 2.0
 class Waiter:
     """A request that waits for `hold` micro-won. One of its callbacks is called, unless it is cancelled."""
 
-    __slots__ = ("cancelled", "deadline", "granted", "hold", "refused")
+    __slots__ = ("came_at", "cancelled", "deadline", "granted", "hold", "refused")
 
     def __init__(
         self,
         hold: int,
         *,
+        came_at: float,
         deadline: float,
         granted: Callable[[], None],
         refused: Callable[["Shortage"], None],
     ) -> None:
         self.hold = hold
+        self.came_at = came_at
         self.deadline = deadline
         self.granted = granted
         self.refused = refused
@@ -76,6 +78,7 @@ class AwardEscrow:
     """Times are the loop's seconds, money is micro-won."""
 
     __slots__ = (
+        "answered_at",
         "award",
         "award_left",
         "database_away",
@@ -111,6 +114,7 @@ class AwardEscrow:
         self.leasing = False
         self.database_away = False
         self.gone = False
+        self.answered_at = float("-inf")
         self.dry_until = 0.0
         self.recall_again_at = 0.0
         self.recalled_until = 0.0
@@ -155,6 +159,7 @@ class AwardEscrow:
         self.award_left = award_left
         self.elsewhere = elsewhere
         self.database_away = False
+        self.answered_at = now
         if granted:
             self.slice = granted
             self.leased_at = now
@@ -226,8 +231,12 @@ class AwardEscrow:
         self.held += waiter.hold
         self.last_hold = waiter.hold
 
-    def shortage(self) -> Shortage:
+    def shortage(self, waiter: Waiter) -> Shortage:
+        """Why `waiter` goes without. The database counts as away only if it has told this waiter nothing: one
+        that keeps answering "nothing more" is usually being asked again just when the time is up."""
         if self.gone:
             return Shortage("award_gone", 0)
-        unanswered = self.database_away or self.leasing
+        unanswered = self.database_away or (
+            self.leasing and (self.answered_at < waiter.came_at or waiter.hold <= self.available)
+        )
         return Shortage("database_away" if unanswered else "insufficient", self.available)

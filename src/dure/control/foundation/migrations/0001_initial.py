@@ -44,6 +44,7 @@ class Migration(migrations.Migration):
                 ("body", models.TextField()),
                 ("dedupe_key", models.CharField(max_length=200, null=True, unique=True)),
                 ("sent_at", models.DateTimeField(null=True)),
+                ("next_attempt_at", models.DateTimeField()),
                 ("attempts", models.IntegerField(default=0)),
                 ("last_error", models.CharField(blank=True, default="", max_length=500)),
             ],
@@ -104,7 +105,9 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="outboxmail",
             index=models.Index(
-                condition=models.Q(("sent_at__isnull", True)), fields=["created_at"], name="outbox_unsent"
+                condition=models.Q(("sent_at__isnull", True)),
+                fields=["next_attempt_at"],
+                name="outbox_unsent",
             ),
         ),
     ]

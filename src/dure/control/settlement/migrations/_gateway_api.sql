@@ -59,6 +59,7 @@ BEGIN
     END IF;
     SELECT coalesce(sum(a.credits_posted - a.debits_posted), 0) INTO escrow_elsewhere
     FROM ledger_account a
+    JOIN settlement_gatewayprocess p ON p.id = a.counterpart_id AND p.finished_at IS NULL
     WHERE a.owner_id = p_award AND a.kind = 'escrow' AND a.unit = 'KRW' AND a.counterpart_id <> p_process;
     RETURN NEXT;
 END $$;
