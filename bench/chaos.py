@@ -78,6 +78,9 @@ class Chaos:
         self.provider.stop()
         self.disk.close()
 
+    def keep_log(self) -> Path:
+        return Path(shutil.copy(self.node.log, tempfile.mkdtemp(prefix="dure-chaos-broken-")))
+
     # A cycle
 
     async def cycle(self, number: int) -> list[str]:
@@ -111,7 +114,7 @@ class Chaos:
             *(client.run(lambda: time.monotonic() >= ends_at) for client in clients),
         )
         found = await asyncio.to_thread(self._settle)
-        rest = not found and (number % REST_EVERY == 0 or number == options.cycles)
+        rest = not found and (number % REST_EVERY == 0 or number == options.first + options.cycles - 1)
         if rest:
             found += await asyncio.to_thread(self._come_to_rest)
         records = self._new_records()
@@ -285,7 +288,7 @@ async def run(chaos: Chaos) -> dict[str, object]:
     out = sys.stderr if options.json else sys.stdout
     cycles = 0
     await chaos.line.start()
-    for number in range(1, options.cycles + 1):
+    for number in range(options.first, options.first + options.cycles):
         found = await chaos.cycle(number)
         cycles += 1
         for difference in found:
@@ -332,6 +335,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--cycles", type=int, default=100)
+    parser.add_argument(
+        "--first", type=int, default=1, help="the first cycle's number, to repeat one of a run"
+    )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 1_000_000))
     parser.add_argument("--seconds", type=float, default=2.5, help="of traffic in each cycle")
     parser.add_argument("--clients", type=int, default=24)
@@ -351,6 +357,9 @@ def main() -> int:
         print(f"{name}: skipped, it cannot be done on this machine", file=out)
     try:
         summary = asyncio.run(run(chaos))
+    except BaseException:
+        print(f"broken off; the node's log: {chaos.keep_log()}", file=out)
+        raise
     finally:
         chaos.close()
         shutil.rmtree(folder, ignore_errors=True)
