@@ -4,10 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
+import click
 import pytest
 
+from dure.cli._types import Moment
 from dure.cli.main import COMMANDS
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("DURE_", "DJANGO_"))}
@@ -134,3 +137,76 @@ def test_a_reader_that_has_seen_enough_hears_nothing() -> None:
     done = subprocess.run(["bash", "-c", program], env=CLEAN, capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert done.stdout.strip() in {"0", "1"}  # it may have been quicker than `true`
+
+
+@pytest.mark.parametrize("text", ["5", "x", "mysql://x"])
+def test_an_address_that_is_none(tmp_path: Path, text: str) -> None:
+    asked = dure("organisations", "list", "--data", str(instance(tmp_path, database_url=text)))
+    assert (asked.returncode, "(database_url_invalid)" in asked.stderr) == (1, True), asked.stderr
+    served = dure("gateway", "--port", "0", "--journal", str(tmp_path / "journal"), "--database-url", text)
+    assert (served.returncode, "(database_url_invalid)" in served.stderr) == (1, True), served.stderr
+    assert not (tmp_path / "journal").exists()
+
+
+def test_a_damaged_instance_file_however_damaged(tmp_path: Path) -> None:
+    (tmp_path / "instance.json").write_text("[" * 100_000)
+    assert "(instance_damaged)" in dure("awards", "list", "--data", str(tmp_path)).stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        ("2027-01-31", "2027-01-31T15:00:00+00:00"),
+        ("20270131", "2027-01-31T15:00:00+00:00"),
+        ("2027-01-31T18:00", "2027-01-31T09:00:00+00:00"),
+        ("2027-01-31 18:00+00:00", "2027-01-31T18:00:00+00:00"),
+        ("9999-12-31T23:59:59-23:59", None),
+        ("9999-12-31", None),
+        ("0001-01-01T00:00:00+23:59", None),
+        ("tomorrow", None),
+    ],
+)
+def test_a_last_day_ends_at_midnight_in_seoul(text: str, utc: str | None) -> None:
+    if utc is None:
+        with pytest.raises(click.BadParameter, match="is not a date"):
+            Moment().convert(text, None, None)
+    else:
+        assert Moment().convert(text, None, None) == datetime.fromisoformat(utc)
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status", "words"),
+    [("<&-", 1, "(password_missing)"), (">&-", 0, ""), (">/dev/full", 1, "(output_lost)")],
+)
+def test_streams_that_are_closed_or_full(redirection: str, status: int, words: str) -> None:
+    program = (
+        "import sys, click\n"
+        "from dure.cli import _context, people\n"
+        "command = click.Command('x', callback=lambda: click.echo(people._read_password()))\n"
+        "sys.exit(_context.run(command, []))\n"
+    )
+    ended = subprocess.run(
+        ["/bin/sh", "-c", f'echo secret | {{ "$0" -c "$1" {redirection}; }}', sys.executable, program],
+        env=CLEAN,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, words in ended.stderr) == (status, True), ended.stderr
+    assert "internal_error" not in ended.stderr
+
+
+def test_an_argument_that_is_no_text() -> None:
+    program = (
+        "import sys, click\n"
+        "from dure.cli import _context\n"
+        "command = click.Command('x', callback=lambda text: text.encode(), params=[click.Argument(['text'])])\n"
+        "sys.exit(_context.run(command))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable.encode(), b"-c", program.encode(), b"\xed\xa0\x80x"],
+        env=CLEAN,
+        capture_output=True,
+        check=False,
+    )
+    assert (ended.returncode, b"(argument_not_text)" in ended.stderr) == (1, True), ended.stderr

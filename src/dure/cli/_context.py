@@ -12,6 +12,7 @@ instead and needs no folder.
     def show(slug: str, as_json: bool) -> None: ...
 """
 
+import errno
 import functools
 import json
 import os
@@ -124,7 +125,7 @@ def _instance(folder: Path) -> dict[str, str]:
         raise Refusal(
             "instance_not_yours", f"You may not read {path}.", remedy="Run this as the user who started Dure."
         ) from None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise Refusal(
             "instance_damaged", f"{path} cannot be read.", remedy="Start Dure again; it writes the file anew."
         ) from None
@@ -244,6 +245,7 @@ def _pad(text: str, width: int, right: bool) -> str:
 
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Run the command; every way it can end becomes an exit status and at most two lines, never a traceback."""
+    _open_closed_streams()
     try:
         command.main(args=arguments, prog_name="dure", standalone_mode=False)
         sys.stdout.flush()
@@ -257,7 +259,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader has seen enough; the interpreter must not complain about it at its end either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else 1
@@ -266,12 +268,48 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _open_closed_streams() -> None:
+    """A stream that was closed by whoever started us is empty. Its number must not go to a database connection."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _explain(error: Exception) -> int:
     if os.environ.get("DURE_DEBUG"):
         import traceback
 
         traceback.print_exception(error)
-    if _is_a(error, "dure.control.foundation.errors", "DureError"):
+    if isinstance(error, UnicodeEncodeError) and any(map(_is_no_text, sys.argv)):
+        print_error(
+            "argument_not_text",
+            f"The argument {next(filter(_is_no_text, sys.argv))!r} is not UTF-8 text.",
+            "Write it again in a terminal that is set to UTF-8.",
+        )
+    elif "connection info string" in str(error) and _is_a(error, "psycopg", "ProgrammingError", cause=True):
+        print_error(
+            "database_url_invalid",
+            "The database's address is not a PostgreSQL address.",
+            "DURE_DATABASE_URL is like postgresql://user@host:5432/name; `dure up` writes its own into --data.",
+        )
+    elif isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+        _drop_output()
+        print_error(
+            "output_lost",
+            "The output could not be written: no space is left. What was asked for may have been done.",
+            "Make room and look with one of the list commands.",
+        )
+    elif _is_a(error, "django.db.utils", "DataError"):
+        print_error(
+            "input_invalid",
+            f"A value cannot be stored: {_first_line(error)}. Nothing was changed.",
+            "Give a smaller number or a nearer date.",
+        )
+    elif _is_a(error, "dure.control.foundation.errors", "DureError"):
         print_error(error.code, str(error.message), str(error.remedy))  # type: ignore[attr-defined]
     elif _is_a(error, "dure.local.errors", "LocalError"):
         print_error(error.code, error.message, error.remedy)  # type: ignore[attr-defined]
@@ -303,10 +341,19 @@ def _explain(error: Exception) -> int:
     return 1
 
 
-def _is_a(error: Exception, module: str, name: str) -> bool:
-    """Whether it is of that class, without loading the module for it."""
+def _is_a(error: BaseException, module: str, name: str, *, cause: bool = False) -> bool:
+    """Whether it, or what caused it, is of that class, without loading the module for it."""
     loaded = sys.modules.get(module)
-    return loaded is not None and isinstance(error, getattr(loaded, name))
+    if loaded is None:
+        return False
+    return isinstance(error, getattr(loaded, name)) or (
+        cause and error.__cause__ is not None and _is_a(error.__cause__, module, name)
+    )
+
+
+def _is_no_text(argument: str) -> bool:
+    """Whether it holds bytes that are not UTF-8; Python carries them as lone surrogates."""
+    return any("\ud800" <= sign <= "\udfff" for sign in argument)
 
 
 def _first_line(error: Exception) -> str:

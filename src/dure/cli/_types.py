@@ -1,7 +1,7 @@
 """Kinds of input that several commands share. A wrong value is named by its option before anything starts."""
 
 import re
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import click
@@ -9,7 +9,9 @@ import click
 from dure.control.foundation.money import parse_krw
 
 _SEOUL = ZoneInfo("Asia/Seoul")
-_DURATION = re.compile(r"(\d{1,6})([smhd])")
+_DURATION = re.compile(r"([0-9]{1,6})([smhd])")
+#: A time of day follows the date, after a T or a space.
+_HAS_TIME = re.compile(r"[Tt ]")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -43,13 +45,14 @@ class Moment(click.ParamType[datetime]):
             return value
         text = str(value).strip()
         try:
-            if len(text) == 10:
+            if not _HAS_TIME.search(text):
                 day = date.fromisoformat(text) + timedelta(days=1 if self.end_of_day else 0)
                 return datetime.combine(day, time(), _SEOUL)
             moment = datetime.fromisoformat(text)
+            # Years at the ends of the calendar have moments that no database and no other time zone can name.
+            return (moment if moment.tzinfo else moment.replace(tzinfo=_SEOUL)).astimezone(UTC)
         except (ValueError, OverflowError):
             self.fail(f"{text!r} is not a date like 2027-01-31 or 2027-01-31T18:00:00+09:00.", param, ctx)
-        return moment if moment.tzinfo else moment.replace(tzinfo=_SEOUL)
 
 
 class Duration(click.ParamType[timedelta]):

@@ -87,7 +87,9 @@ def list_models(search: str, retired: bool, as_json: bool) -> None:
             for view in found
         ],
         ["name", "provider", "callable", "input", "output", "endpoints"],
-        empty="No models yet. Describe some in a file and run: dure catalogue apply FILE.yaml",
+        empty="No model matches."
+        if search
+        else "No models yet. Describe some in a file and run: dure catalogue apply FILE.yaml",
     )
 
 

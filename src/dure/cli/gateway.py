@@ -12,7 +12,7 @@ from dure.cli import _context
 
 def _database_url(given: str | None) -> str:
     if given:
-        return given
+        return _parsed(given)
     if _context.named_folder() is not None or not _from_environment():
         _context.enter_instance()
     url = _from_environment()
@@ -22,6 +22,22 @@ def _database_url(given: str | None) -> str:
             "The gateway was not told which database is its own.",
             remedy="Give --database-url or set DURE_GATEWAY_DATABASE_URL, with the gateway's role.",
         )
+    return _parsed(url)
+
+
+def _parsed(url: str) -> str:
+    """The address, unless it is none: waiting for a database that cannot exist would go on for ever."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        conninfo_to_dict(url)
+    except ProgrammingError:
+        raise _context.Refusal(
+            "database_url_invalid",
+            "The gateway's database address is not a PostgreSQL address.",
+            remedy="Give --database-url or DURE_GATEWAY_DATABASE_URL like postgresql://user@host:5432/name.",
+        ) from None
     return url
 
 

@@ -15,7 +15,8 @@ def test_whole_won_are_read(text: str, krw: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "-1", "1.5", "1,00", "만원", "1e6", "１０", "10 000", "1,0000", str(MAX_KRW + 1)]
+    "text",
+    ["", "-1", "1.5", "1,00", "만원", "1e6", "１０", "10 000", "1,0000", str(MAX_KRW + 1), "9" * 5_000],
 )
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="won"):

@@ -14,9 +14,11 @@ def parse_krw(text: str) -> int:
     """Whole won, `1000000` or `1,000,000`, as micro-won; ValueError says what is wrong."""
     stripped = text.strip()
     if not _KRW.fullmatch(stripped):
-        raise ValueError(f"{text!r} is not a sum in whole won, like 1000000 or 1,000,000")
-    krw = int(stripped.replace(",", ""))
-    if krw > MAX_KRW:
+        shown = text if len(text) <= 40 else f"{text[:40]}…"
+        raise ValueError(f"{shown!r} is not a sum in whole won, like 1000000 or 1,000,000")
+    digits = stripped.replace(",", "").lstrip("0") or "0"
+    # Counted first: Python refuses to read thousands of digits, in words of its own.
+    if len(digits) > len(str(MAX_KRW)) or (krw := int(digits)) > MAX_KRW:
         raise ValueError(f"the largest sum is {MAX_KRW:,} won")
     return krw * MICRO_WON_PER_WON
 
