@@ -1,9 +1,13 @@
 """Error pages say what happened, that nothing was changed, and what to do; never more."""
 
+import logging
+
 import pytest
+from django.conf import settings
 from django.test import Client, RequestFactory
 from django.utils import translation
 
+from dure.control.config.logs import OneLine
 from dure.control.portal import errors
 
 
@@ -64,3 +68,19 @@ def test_pages_declare_a_strict_content_policy():
     policy = Client().get("/models/").headers["Content-Security-Policy"]
     assert "unsafe" not in policy
     assert "script-src 'self'" in policy
+
+
+def test_a_strange_host_takes_one_short_line_in_the_log():
+    answer = Client(headers={"host": "evil.example", "cookie": "dure_language=en"}).get("/about/")
+    assert answer.status_code == 400
+    handlers = settings.LOGGING["loggers"]["django.security"]["handlers"]
+    assert all("one_line" in settings.LOGGING["handlers"][name]["filters"] for name in handlers)
+    record = logging.makeLogRecord(
+        {"msg": "Invalid host: %s\n", "args": ("x" * 5_000,), "levelname": "ERROR"}
+    )
+    record.exc_info = (ValueError, ValueError("x"), None)
+    assert OneLine().filter(record)
+    line = logging.Formatter("%(levelname)s %(message)s").format(record)
+    assert line.startswith("WARNING Invalid host: xxx")
+    assert len(line) < 350
+    assert "\n" not in line
