@@ -228,6 +228,10 @@ class ClientConnection(asyncio.Protocol):
         self._header_count += 1
         name = name.lower()
         if name in KEPT_HEADERS:
+            if name == b"host" and name in self._headers:
+                self._refuse(errors.bad_framing("more than one Host header"))
+            elif name == b"transfer-encoding" and value.lower() != b"chunked":
+                self._refuse(errors.bad_framing("a transfer coding other than chunked"))
             self._headers[name] = value
 
     def on_headers_complete(self) -> None:

@@ -85,6 +85,7 @@ class Call(msgspec.Struct):
 
 
 class _Message(msgspec.Struct):
+    role: str = ""
     content: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -102,6 +103,7 @@ _decode_bool = msgspec.json.Decoder(bool | None).decode
 _decode_int = msgspec.json.Decoder(int | None).decode
 _decode_messages = msgspec.json.Decoder(list[_Message]).decode
 _decode_parts = msgspec.json.Decoder(list[_Part]).decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw] | None).decode
 _decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_stream_options = msgspec.json.Decoder(_StreamOptions | None).decode
 _decode_any = msgspec.json.Decoder().decode
@@ -146,7 +148,9 @@ def _malformed(body: bytes) -> Refusal:
         try:
             _decode_any(body)
             message = 'The request\'s body must be a JSON object with string keys, such as {"model": …}.'
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as inner:
+        except RecursionError:
+            message = "The request's body is nested too deeply. Send it with fewer levels."
+        except (msgspec.DecodeError, UnicodeDecodeError) as inner:
             message = f"The request's body is not valid JSON: {inner}. Correct it and send it again."
     return Refusal(400, "invalid_json", message)
 
@@ -194,7 +198,9 @@ def _read_stream(call: Call) -> None:
 
 def _read_messages(call: Call) -> None:
     fields = call.fields
-    messages = _typed(fields, "messages", _decode_messages, "an array of message objects")
+    messages = _typed(
+        fields, "messages", _decode_messages, "an array of message objects, each with a role in text"
+    )
     if not messages:
         invalid(
             "'messages' must be an array with at least one message.",
@@ -205,7 +211,11 @@ def _read_messages(call: Call) -> None:
     call.only_text = all(_is_text(message.content) for message in messages) and not (
         _EXPANDING & fields.keys()
     )
-    call.has_tools = "tools" in fields or "functions" in fields
+    for name in ("tools", "functions"):
+        if name in fields:
+            # What some providers answer with a failure of their own would be taken for one.
+            _typed(fields, name, _decode_list, "an array")
+            call.has_tools = True
 
 
 def _first_byte(raw: msgspec.Raw) -> bytes:
@@ -218,7 +228,7 @@ def _is_text(content: msgspec.Raw) -> bool:
         return first in {b'"', b"n"}
     try:
         return all(part.type in _TEXT_PARTS for part in _decode_parts(content))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return False
 
 
