@@ -272,7 +272,7 @@ def _open_closed_streams() -> None:
     """A stream that was closed by whoever started us is empty. Its number must not go to a database connection."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode))
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - open as long as the process lives
 
 
 def _drop_output() -> None:
