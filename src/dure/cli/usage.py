@@ -139,6 +139,8 @@ def _line(view: Any) -> dict[str, Any]:
         "http_status": view.http_status,
         "attempts": view.attempts,
         "error_code": view.error_code,
+        "units": view.units,
+        "tries": view.tries,
         "opened_at": _moment(view.opened_at),
         "first_byte_at": _moment(view.first_byte_at),
         "closed_at": _moment(view.closed_at),

@@ -12,13 +12,43 @@ from typing import Literal
 
 import msgspec
 
-Meter = Literal["input", "output", "cached_input", "request", "character", "second", "image"]
-Endpoint = Literal["chat.completions", "completions", "embeddings"]
-Dialect = Literal["openai", "llama.cpp"]
+#: What can have a price. The parts of the input (`cached_input`, `cache_write`, `audio_input`) and of the output
+#: (`audio_output`) cost what the whole does where they have no price of their own.
+Meter = Literal[
+    "input",
+    "output",
+    "cached_input",
+    "cache_write",
+    "audio_input",
+    "audio_output",
+    "request",
+    "character",
+    "second",
+    "image",
+    "search",
+]
+Endpoint = Literal[
+    "chat.completions",
+    "completions",
+    "responses",
+    "messages",
+    "embeddings",
+    "moderations",
+    "rerank",
+    "audio.transcriptions",
+    "audio.translations",
+    "audio.speech",
+    "images.generations",
+]
+Dialect = Literal["openai", "llama.cpp", "anthropic"]
 
 
 class KeyEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An API key. `digest` is the SHA-256 of the whole key, in hex; the key itself is kept nowhere."""
+    """An API key. `digest` is the SHA-256 of the whole key, in hex; the key itself is kept nowhere.
+
+    A key's limits are its own, beside those of its award: both hold. `models` empty means whatever the award
+    allows; a limit of None is no limit; `networks` (CIDR) empty means from anywhere.
+    """
 
     id: str
     digest: str
@@ -26,12 +56,19 @@ class KeyEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     prefix: str
     expires_at: int | None = None
     name: str = ""
+    valid_from: int | None = None
+    models: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrency: int | None = None
 
 
 class AwardEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an award allows. It is open when `valid_from <= now < valid_until`; closing it removes the entry.
 
-    `models` empty means every model on offer; a limit of None means no limit.
+    `models` empty means every model on offer; a limit of None means no limit; `networks` (CIDR) empty means
+    from anywhere.
     """
 
     id: str
@@ -44,6 +81,7 @@ class AwardEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     concurrency: int | None = None
+    networks: tuple[str, ...] = ()
 
 
 class Price(msgspec.Struct, frozen=True):
@@ -75,7 +113,9 @@ class DeploymentEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """A place that serves a model: `base_url` ends before `/v1/…`, `upstream_model` is its name there.
 
     `credential` says where the gateway finds the provider's key (`env:NAME` or `file:/path`),
-    never the key. Time-outs are in milliseconds.
+    never the key. Time-outs are in milliseconds. When `max_concurrency` calls are under way, up to `queue_limit`
+    more wait for at most `queue_timeout_ms`, awards taking turns. `health_path`, where given, is asked with GET now
+    and then while the deployment rests, and must answer 2xx.
     """
 
     id: str
@@ -91,6 +131,9 @@ class DeploymentEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     connect_timeout_ms: int = 5_000
     first_byte_timeout_ms: int = 120_000
     idle_timeout_ms: int = 60_000
+    queue_limit: int = 256
+    queue_timeout_ms: int = 10_000
+    health_path: str = ""
 
 
 DirectoryEntry = KeyEntry | AwardEntry | ModelEntry | DeploymentEntry

@@ -18,13 +18,29 @@ import msgspec
 UsageStatus = Literal["completed", "cancelled", "truncated", "failed", "interrupted"]
 
 
-class UsageRecord(msgspec.Struct, kw_only=True):
+class Attempt(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One try at a deployment, in the order they were made.
+
+    `outcome` is `answered`, or why there was no usable answer (`unreachable`, `closed`, `timeout`, `status_503`,
+    …). `ms` is how long it took, from taking the deployment to its first byte or its failure.
+    """
+
+    deployment: UUID
+    outcome: str
+    ms: int = 0
+
+
+class UsageRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A request's outcome. Times are microseconds since 1970 UTC; money is micro-won.
 
     `cached_tokens` is the part of `input_tokens` that the provider served from its cache (a subset,
-    as in OpenAI's dialect). `cost_micro_won` is what the award is charged; `uncovered_micro_won` is
+    as in OpenAI's dialect). `units` counts everything else that was metered, by its name: further parts of the
+    tokens (`cache_write`, `audio_input`, `audio_output`, `reasoning`: all of them subsets), and what is no
+    token (`request`, `character`, `second`, `image`, `search`); a meter that counted nothing is left out.
+    `cost_micro_won` is what the award is charged; `uncovered_micro_won` is
     what the provider's usage came to beyond the hold and could not be charged (zero unless a
     provider reports more than the worst case; it is then settled between officer and provider).
+    `tries` names each attempt where there was more than one, or none that answered.
     """
 
     request_id: UUID
@@ -50,3 +66,5 @@ class UsageRecord(msgspec.Struct, kw_only=True):
     uncovered_micro_won: int = 0
     error_code: str = ""
     attempts: int = 1
+    units: dict[str, int] = {}
+    tries: list[Attempt] = []

@@ -1,6 +1,9 @@
 """The gateway's doors: nothing is spent twice, nothing is lost, and nothing else is open."""
 
+from datetime import datetime
 from itertools import pairwise
+from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import Error, connection, transaction
@@ -10,8 +13,10 @@ from tests.control.settlement.conftest import GRANT, World, call, post, start
 
 from dure.contracts import gateway_api
 from dure.contracts.ids import uuid7
-from dure.control.foundation import directory
+from dure.contracts.usage import Attempt
+from dure.control.foundation import clock, directory
 from dure.control.settlement import selectors
+from dure.control.settlement.models import UsageDay
 from dure.control.settlement.services import verify_everything
 
 
@@ -245,3 +250,36 @@ def test_whatever_order_processes_act_in_every_won_is_somewhere(
         assert world.held("award") + world.held("escrow") + world.held("payable") == GRANT
     report = verify_everything()
     assert report.difference == ""
+
+
+def test_units_beside_tokens_are_kept_and_summed_by_day(world: World) -> None:
+    process = start()
+    lease(process, world.award, 1_000)
+    midday = datetime(2026, 11, 20, 12, tzinfo=clock.SEOUL)
+    at = clock.to_unix_us(midday)
+    same: dict[str, Any] = {"opened_at": at, "closed_at": at, "endpoint": "images.generations"}
+    post(process, 0, [
+        world.record(1, 10, units={"image": 2}, **same),
+        world.record(2, 10, units={"image": 1, "request": 1}, **same),
+        world.record(3, 10, **same),
+    ])  # fmt: skip
+    post(process, 3, [world.record(4, 10, units={"image": 4}, **same)])
+    (day,) = UsageDay.objects.all()
+    assert (day.calls, day.units) == (4, {"image": 7, "request": 1})
+    assert [view.units for view in selectors.usage(award_id=world.award)].count({}) == 1
+    assert verify_everything().ok
+
+
+def test_each_attempt_is_kept(world: World) -> None:
+    process = start()
+    lease(process, world.award, 1_000)
+    tries = [
+        Attempt(deployment=UUID(int=7), outcome="unreachable", ms=12),
+        Attempt(deployment=UUID(int=8), outcome="answered", ms=30),
+    ]
+    post(process, 0, [world.record(1, 10, attempts=2, tries=tries)])
+    (view,) = selectors.usage(award_id=world.award)
+    assert view.tries == [
+        {"deployment": str(UUID(int=7)), "outcome": "unreachable", "ms": 12},
+        {"deployment": str(UUID(int=8)), "outcome": "answered", "ms": 30},
+    ]

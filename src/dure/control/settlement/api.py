@@ -1,7 +1,7 @@
 """REST: an award's calls and spending, a provider's earnings, the gateways' state."""
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from ninja import Router, Schema
@@ -34,6 +34,8 @@ class UsageOut(Schema):
     uncovered_micro_won: int
     attempts: int
     error_code: str
+    units: dict[str, int]
+    tries: list[dict[str, Any]]
     opened_at: datetime
     first_byte_at: datetime | None
     closed_at: datetime

@@ -59,6 +59,8 @@ class UsageRecord(models.Model):
     uncovered_micro_won = models.BigIntegerField()
     attempts = models.IntegerField()
     error_code = models.CharField(max_length=60)
+    units = models.JSONField(null=True)
+    tries = models.JSONField(null=True)
     transfer_id = models.UUIDField(null=True)
 
     class Meta:
@@ -83,6 +85,7 @@ class UsageDay(models.Model):
     cached_tokens = models.BigIntegerField()
     cost_micro_won = models.BigIntegerField()
     last_closed_at = models.DateTimeField()
+    units = models.JSONField(null=True)
 
     class Meta:
         indexes = [

@@ -59,6 +59,8 @@ class UsageView:
     uncovered_micro_won: int
     attempts: int
     error_code: str
+    units: dict[str, int]
+    tries: list[dict[str, Any]]
     opened_at: datetime
     first_byte_at: datetime | None
     closed_at: datetime
@@ -250,4 +252,5 @@ def _line(group: str | date | UUID | None, row: Mapping[str, Any]) -> SpendLine:
 
 
 def _usage_view(row: UsageRecord) -> UsageView:
-    return UsageView(**{name: getattr(row, name) for name in UsageView.__dataclass_fields__})
+    values = {name: getattr(row, name) for name in UsageView.__dataclass_fields__}
+    return UsageView(**values | {"units": row.units or {}, "tries": row.tries or []})

@@ -35,9 +35,18 @@ LIMIT 1
 """
 
 _DAYS = """
-SELECT coalesce(d.day, r.day), coalesce(d.award_id, r.award_id), d.calls, r.calls, d.cost, r.cost
+WITH units AS (
+    SELECT day, award_id, key_id, model, deployment_id, status, jsonb_object_agg(meter, quantity) AS units
+    FROM (
+        SELECT (closed_at AT TIME ZONE 'Asia/Seoul')::date AS day, award_id, key_id, model, deployment_id, status,
+               u.key AS meter, sum(u.value::bigint) AS quantity
+        FROM settlement_usagerecord CROSS JOIN LATERAL jsonb_each_text(units) u
+        WHERE units IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6, 7
+    ) summed GROUP BY 1, 2, 3, 4, 5, 6
+)
+SELECT coalesce(d.day, r.day), coalesce(d.award_id, r.award_id), d.calls, r.calls, d.cost, r.cost, d.units, units.units
 FROM (SELECT day, award_id, key_id, model, deployment_id, status, calls, input_tokens, output_tokens,
-             cached_tokens, cost_micro_won AS cost FROM settlement_usageday) d
+             cached_tokens, cost_micro_won AS cost, units FROM settlement_usageday) d
 FULL JOIN (
     SELECT (closed_at AT TIME ZONE 'Asia/Seoul')::date AS day, award_id, key_id, model, deployment_id, status,
            count(*) AS calls, sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
@@ -45,8 +54,10 @@ FULL JOIN (
     FROM settlement_usagerecord GROUP BY 1, 2, 3, 4, 5, 6
 ) r ON (d.day, d.award_id, d.key_id, d.model, d.deployment_id, d.status)
      = (r.day, r.award_id, r.key_id, r.model, r.deployment_id, r.status)
-WHERE (d.calls, d.input_tokens, d.output_tokens, d.cached_tokens, d.cost)
-      IS DISTINCT FROM (r.calls, r.input_tokens, r.output_tokens, r.cached_tokens, r.cost)
+LEFT JOIN units ON (units.day, units.award_id, units.key_id, units.model, units.deployment_id, units.status)
+     = (r.day, r.award_id, r.key_id, r.model, r.deployment_id, r.status)
+WHERE (d.calls, d.input_tokens, d.output_tokens, d.cached_tokens, d.cost, d.units)
+      IS DISTINCT FROM (r.calls, r.input_tokens, r.output_tokens, r.cached_tokens, r.cost, units.units)
 LIMIT 1
 """
 
@@ -97,7 +108,7 @@ def _whole() -> str:
         cursor.execute(_DAYS)
         if row := cursor.fetchone():
             day, award, *figures = row
-            return f"usage of award {award} on {day}: day totals and records differ (calls, cost: {figures})"
+            return f"usage of award {award} on {day}: day totals and records differ (calls, cost, units: {figures})"
         cursor.execute(_FINISHED_WITH_ESCROW)
         if row := cursor.fetchone():
             return f"gateway process {row[0]} is finished and still holds {row[1]} micro-won of escrow"
