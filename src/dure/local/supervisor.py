@@ -335,6 +335,7 @@ class Supervisor:
             status = part.has_ended()
             if status is not None:
                 wait = part.bury()
+                changed = True  # nobody should be shown the id of a process that is no more
                 self._progress.say(
                     f"{part.name} ended ({how_it_ended(status)}); starting it again in {wait:.1f} s."
                 )

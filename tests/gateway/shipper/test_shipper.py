@@ -387,7 +387,8 @@ def test_the_database_dies_and_comes_back(
     award = ledger.grant(10**9)
     process = Process(root, ledger)
     process.lease(award, 10**7)
-    process.calls(award, 300)
+    process.calls(award, 200)
+    lock = lock_folder(process.folder)  # the process lives
 
     async def main() -> None:
         shipper = Shipper(config)
@@ -395,8 +396,10 @@ def test_the_database_dies_and_comes_back(
         await until(lambda: len(process.posted()) >= 20)
         ledger.close()
         await asyncio.to_thread(server.kill)
-        await asyncio.sleep(0.5)
+        process.calls(award, 100)  # whatever was posted by now, these are not
+        await until(lambda: "the database is away" in caplog.text)
         await asyncio.to_thread(server.start)
+        os.close(lock)
         await until(lambda: not process.folder.exists(), 20)
         shipper.stop()
         await running
