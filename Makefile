@@ -5,7 +5,7 @@ PYTHON3 := $(firstword $(foreach name,python3 python3.13 python3.12 python3.14,$
 BOOTSTRAP := $(or $(PYTHON3),$(error Python 3 was not found)) scripts/bootstrap.py
 ARGS ?=
 
-.PHONY: help run test check fix chaos setup clean distclean
+.PHONY: help run test check fix chaos bench setup clean distclean
 
 help:
 	@echo "make run        start everything on this machine: database, model, gateway, portal, worker"
@@ -13,6 +13,7 @@ help:
 	@echo "make check      style, types and the import contract; under a minute"
 	@echo "make fix        let ruff put right what it can"
 	@echo "make chaos      kill everything under load, and check every token and won; 100 cycles, about ten minutes"
+	@echo "make bench      our gateway beside nginx, Envoy and others; about ten minutes, and needs the machine to itself"
 	@echo "make setup      only install, for running and developing"
 	@echo "make clean      remove caches and built files"
 	@echo "make distclean  and the installed packages; data in .dure stays"
@@ -38,6 +39,11 @@ fix:
 chaos:
 	@$(BOOTSTRAP) --dev
 	@.venv/bin/python bench/chaos.py $(ARGS)
+
+# Needs wrk, and nginx for its part; Envoy and the other gateways are installed into build/bench.
+bench:
+	@$(BOOTSTRAP) --dev
+	@.venv/bin/python bench/compare.py $(ARGS)
 
 setup:
 	@$(BOOTSTRAP) --dev
