@@ -24,7 +24,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import msgspec
 from comparison.provider import Answers
-from gateway.database import uuid7  # noqa: F401  (the path is set)
 
 from dure.contracts.directory import AwardEntry, DeploymentEntry, KeyEntry, ModelEntry, Price
 from dure.gateway.app.config import WorkerConfig
@@ -35,6 +34,7 @@ from dure.gateway.io.http_server import ClientConnection, HttpServer
 from dure.gateway.io.journal import JournalWriter
 from dure.gateway.io.upstream import UpstreamConnection, UpstreamPools, origin_of
 from dure.gateway.protocol.directory import Directory, key_digest
+from gateway.database import uuid7
 
 KEY = "dure-bench-00000000000000000000000000000000000000000000"
 ADDRESS = "http://127.0.0.1:9"
@@ -152,7 +152,11 @@ class Bench:
 
 
 def request(*, stream: bool) -> bytes:
-    call = {"model": "small", "messages": [{"role": "user", "content": "Tell me a story " * 4}], "max_tokens": 100}
+    call = {
+        "model": "small",
+        "messages": [{"role": "user", "content": "Tell me a story " * 4}],
+        "max_tokens": 100,
+    }
     body = json.dumps(call | ({"stream": True} if stream else {})).encode()
     head = (
         "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\ncontent-type: application/json\r\n"
