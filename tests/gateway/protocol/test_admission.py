@@ -1,35 +1,41 @@
 """The worst case is never better than what can happen."""
 
 import json
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dure.contracts.directory import AwardEntry, ModelEntry
-from dure.gateway.protocol.admission import bounds_of, hold_micro_won, largest_output_tokens
-from dure.gateway.protocol.calls import read_call, upstream_body
+from dure.contracts.directory import AwardEntry, Meter, ModelEntry
+from dure.gateway.protocol.admission import hold_micro_won, largest_output_tokens
+from dure.gateway.protocol.endpoints import ENDPOINTS
 from dure.gateway.protocol.errors import Refusal
-from dure.gateway.protocol.metering import Tariff, Tokens, actual_cost_micro_won
+from dure.gateway.protocol.metering import Quantities, Tariff, actual_cost_micro_won
 
 MODEL = ModelEntry(
     id="m", name="m", provider="p", endpoints=(), context_length=4096, max_output_tokens=1024, prices=()
 )
 AWARD = AwardEntry(id="a", organisation="o", programme="p", valid_from=0)
 prices = st.integers(0, 10**12)
-tariffs = st.builds(Tariff, prices, prices, prices, prices)
+METERS = get_args(Meter)
+tariffs = st.dictionaries(st.sampled_from(METERS), prices).map(Tariff.of)
 
 
 def call(endpoint="chat.completions", **fields):
-    return read_call(endpoint, json.dumps({"model": "m", **fields}).encode())
+    return ENDPOINTS[endpoint].read(json.dumps({"model": "m", **fields}).encode(), {})
 
 
 def chat(content="Hi", **fields):
     return call(messages=[{"role": "user", "content": content}], **fields)
 
 
+def written(of, **options):
+    return ENDPOINTS[of.endpoint].upstream_body(of, **options)
+
+
 def bounds(of, model=MODEL, award=AWARD):
-    return bounds_of(of, model, award)
+    return ENDPOINTS[of.endpoint].bounds(of, model, award)
 
 
 @given(
@@ -37,12 +43,15 @@ def bounds(of, model=MODEL, award=AWARD):
     used=st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)),
     limit=st.integers(1, 2000),
     n=st.integers(1, 4),
+    units=st.dictionaries(
+        st.sampled_from(["cache_write", "audio_input", "audio_output", "reasoning"]), st.integers(0, 10**6)
+    ),
 )
-def test_whatever_is_used_within_the_bounds_costs_at_most_the_hold(tariff, used, limit, n):
+def test_whatever_is_used_within_the_bounds_costs_at_most_the_hold(tariff, used, limit, n, units):
     of = bounds(chat(max_tokens=limit, n=n))
     input_tokens = int(of.input * used[0])
-    tokens = Tokens(input_tokens, int(of.output * used[1]), int(input_tokens * used[2]))
-    assert actual_cost_micro_won(tokens, tariff) <= hold_micro_won(of, tariff)
+    counted = Quantities(input_tokens, int(of.output * used[1]), int(input_tokens * used[2]), units)
+    assert actual_cost_micro_won(counted, tariff) <= hold_micro_won(of, tariff)
 
 
 @given(tariff=tariffs, available=st.integers(0, 10**10), limit=st.integers(1, 1024))
@@ -140,8 +149,9 @@ def test_completions_that_make_no_sense(fields):
 
 def test_the_provider_gets_what_was_admitted_and_everything_else_untouched():
     raw = b'{"model":"m","messages":[{"role":"user","content":"\\u00e9"}], "max_tokens":1, "vendor":{"deep":[1.50, 2e3]},"max_tokens":7}'
-    sent = upstream_body(
-        read_call("chat.completions", raw), upstream_model="up", dialect="openai", output_limit=7
+    chat_completions = ENDPOINTS["chat.completions"]
+    sent = chat_completions.upstream_body(
+        chat_completions.read(raw, {}), upstream_model="up", dialect="openai", output_limit=7
     )
     assert sent == (
         b'{"model":"up","messages":[{"role":"user","content":"\\u00e9"}],"max_tokens":7,"vendor":{"deep":[1.50, 2e3]}}'
@@ -152,13 +162,13 @@ def test_the_provider_gets_what_was_admitted_and_everything_else_untouched():
     ("dialect", "name"), [("openai", "max_completion_tokens"), ("llama.cpp", "max_tokens")]
 )
 def test_a_limit_that_nobody_set_is_set(dialect, name):
-    sent = json.loads(upstream_body(chat(), upstream_model="up", dialect=dialect, output_limit=7))
+    sent = json.loads(written(chat(), upstream_model="up", dialect=dialect, output_limit=7))
     assert sent[name] == 7
 
 
 def test_a_second_name_of_the_limit_cannot_overrule_it():
     of = chat(max_tokens=5, n_predict=900)
-    sent = json.loads(upstream_body(of, upstream_model="up", dialect="llama.cpp", output_limit=5))
+    sent = json.loads(written(of, upstream_model="up", dialect="llama.cpp", output_limit=5))
     assert (sent["max_tokens"], sent["n_predict"]) == (5, 5)
 
 
@@ -169,5 +179,5 @@ def test_what_may_swell_the_prompt_is_held_for_the_whole_context(field):
 
 def test_stream_options_of_the_caller_are_kept():
     of = chat(stream=True, stream_options={"include_usage": False, "other": 1})
-    sent = json.loads(upstream_body(of, upstream_model="up", dialect="openai", output_limit=None))
+    sent = json.loads(written(of, upstream_model="up", dialect="openai", output_limit=None))
     assert sent["stream_options"] == {"include_usage": True, "other": 1}

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dure.gateway.protocol.metering import Tokens
-from dure.gateway.protocol.sse import HELD_BYTES, EventScanner
+from dure.gateway.protocol.metering import Quantities
+from dure.gateway.protocol.openai import ChunkScanner
+from dure.gateway.protocol.sse import HELD_BYTES
 
 
 def event(data: object, end: bytes = b"\n\n") -> bytes:
@@ -37,15 +38,15 @@ STREAM = [
 SHOWN = b"".join(piece for piece in STREAM if b"prompt_tokens" not in piece)
 
 
-def scan(pieces: list[bytes], *, hide: bool = True) -> tuple[bytes, EventScanner]:
-    scanner = EventScanner(hide_usage=hide)
+def scan(pieces: list[bytes], *, hide: bool = True) -> tuple[bytes, ChunkScanner]:
+    scanner = ChunkScanner(hide_usage=hide)
     relayed = b"".join(scanner.feed(piece) for piece in pieces) + scanner.finish()
     return relayed, scanner
 
 
-def check(relayed: bytes, scanner: EventScanner, expected: bytes) -> None:
+def check(relayed: bytes, scanner: ChunkScanner, expected: bytes) -> None:
     assert relayed == expected
-    assert scanner.tokens == Tokens(9, 4, 2)
+    assert scanner.counted == Quantities(9, 4, 2)
     assert scanner.relayed_tokens == 4
     assert scanner.done
     assert not scanner.failed
@@ -100,18 +101,18 @@ def test_usage_in_a_chunk_that_carries_content_is_read_and_relayed():
         {"choices": [{"delta": {"content": "x"}}], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
     )
     relayed, scanner = scan([chunk])
-    assert (relayed, scanner.tokens) == (chunk, Tokens(1, 1, 0))
+    assert (relayed, scanner.counted) == (chunk, Quantities(1, 1, 0))
 
 
 def test_data_over_two_lines():
     relayed, scanner = scan([b'data: {"choices": [],\ndata: "usage": {"prompt_tokens": 3}}\n\n'])
-    assert (relayed, scanner.tokens) == (b"", Tokens(3, 0, 0))
+    assert (relayed, scanner.counted) == (b"", Quantities(3, 0, 0))
 
 
 @pytest.mark.parametrize("usage", ['{"prompt_tokens": -1}', '"many"', "{}", '{"prompt_tokens": 1.5}'])
 def test_usage_that_makes_no_sense_is_not_believed(usage):
     _, scanner = scan([b'data: {"choices": [], "usage": %b}\n\n' % usage.encode()])
-    assert scanner.tokens is None
+    assert scanner.counted is None
 
 
 def test_an_error_event():
@@ -123,7 +124,7 @@ def test_an_error_event():
 
 
 def test_an_event_without_end_is_let_through_in_time():
-    scanner = EventScanner(hide_usage=True)
+    scanner = ChunkScanner(hide_usage=True)
     head = scanner.feed(b"data: " + b"x" * (HELD_BYTES + 1))
     assert len(head) > HELD_BYTES
     assert scanner.mid_event

@@ -9,13 +9,19 @@ from dure.contracts.directory import AwardEntry, KeyEntry, ModelEntry, Price
 from dure.contracts.usage import UsageRecord, UsageStatus
 from dure.gateway.app.gateway import Gateway, Route
 from dure.gateway.protocol import errors
-from dure.gateway.protocol.admission import bounds_of, hold_micro_won, largest_output_tokens
+from dure.gateway.protocol.admission import hold_micro_won, largest_output_tokens
 from dure.gateway.protocol.calls import Call
 from dure.gateway.protocol.directory import parsed_uuid
+from dure.gateway.protocol.endpoints import ModelEndpoint
 from dure.gateway.protocol.errors import Refusal
 from dure.gateway.protocol.escrow import Shortage
 from dure.gateway.protocol.journal import Opened, encode_closed, encode_opened, encode_progress
-from dure.gateway.protocol.metering import Tokens, actual_cost_micro_won
+from dure.gateway.protocol.metering import (
+    NO_QUANTITIES,
+    Quantities,
+    actual_cost_micro_won,
+    recorded_units,
+)
 
 #: A stream's progress is journalled after this many tokens or seconds, whichever comes first.
 PROGRESS_TOKENS = 64
@@ -50,6 +56,7 @@ class Charge:
     def __init__(
         self,
         gateway: Gateway,
+        endpoint: ModelEndpoint,
         call: Call,
         *,
         key: KeyEntry,
@@ -69,7 +76,7 @@ class Charge:
         self._opened_loop = 0.0
         self._progress_at = 0.0
         self._progress_tokens = 0
-        self.bounds = bounds_of(call, model, award)
+        self.bounds = endpoint.bounds(call, model, award)
         self.hold = hold_micro_won(self.bounds, self._tariff)
         self.escrow = gateway.keeper.escrow(award.id)
         self.request_id = gateway.new_request_id()
@@ -106,6 +113,7 @@ class Charge:
             endpoint=self._call.endpoint,
             streamed=self._call.stream,
             estimated_input_tokens=self.bounds.estimated_input,
+            estimated_units=self.bounds.estimated_units,
             meters=self._price.meters,  # type: ignore[arg-type]
             hold_micro_won=self.hold,
             opened_at=self._opened_at,
@@ -128,15 +136,10 @@ class Charge:
             self._progress_at = now
             self._gateway.journal.append(encode_progress(self.request_id, tokens, relayed_bytes))
 
-    def estimate(self, output_tokens: int) -> Tokens:
-        """Our own count never charges more than what was held."""
-        bounds = self.bounds
-        return Tokens(bounds.estimated_input, min(output_tokens, bounds.output))
-
     def close(
         self,
         status: UsageStatus,
-        tokens: Tokens | None,
+        counted: Quantities | None,
         *,
         route: Route,
         attempts: int,
@@ -144,11 +147,13 @@ class Charge:
         estimated: bool = False,
         error_code: str = "",
     ) -> int:
-        """Settle the hold and journal the record; what was charged. `tokens` None: nothing is charged."""
+        """Settle the hold and journal the record; what was charged. `counted` None: nothing is charged."""
         gateway = self._gateway
-        cost = actual_cost_micro_won(tokens, self._tariff) if tokens is not None else 0
+        tariff = self._tariff
+        cost = actual_cost_micro_won(counted, tariff) if counted is not None else 0
         charged, uncovered = gateway.keeper.settle(self.escrow, self.hold, cost)
-        counted = tokens or Tokens()
+        units = recorded_units(counted, tariff)
+        counted = counted or NO_QUANTITIES
         journal = gateway.journal
         record = UsageRecord(
             request_id=self.request_id,
@@ -174,6 +179,7 @@ class Charge:
             uncovered_micro_won=uncovered,
             error_code=error_code,
             attempts=max(1, attempts),
+            units=units,
         )
         journal.append(encode_closed(record))
         self._count(record)
@@ -188,6 +194,8 @@ class Charge:
             metrics.tokens.add(record.output_tokens, "output")
         if record.cached_tokens:
             metrics.tokens.add(record.cached_tokens, "cached")
+        for meter, quantity in record.units.items():
+            metrics.units.add(quantity, meter)
         if record.uncovered_micro_won:
             metrics.uncovered.add(record.uncovered_micro_won)
 

@@ -17,17 +17,12 @@ from dure.gateway.app.metrics import Metrics
 from dure.gateway.io.credentials import CredentialMissing, resolve
 from dure.gateway.io.upstream import UpstreamPool, UpstreamPools, origin_of
 from dure.gateway.protocol.directory import Directory
+from dure.gateway.protocol.endpoints import ENDPOINTS
 from dure.gateway.protocol.http1 import upstream_head_start
 from dure.gateway.protocol.metering import Tariff
 from dure.gateway.protocol.routing import DeploymentState, choose
 
 logger = logging.getLogger(__name__)
-
-PATHS: dict[Endpoint, str] = {
-    "chat.completions": "/v1/chat/completions",
-    "completions": "/v1/completions",
-    "embeddings": "/v1/embeddings",
-}
 
 
 _48_BITS = (1 << 48) - 1
@@ -51,7 +46,7 @@ class Journal(Protocol):
 
 
 class Route:
-    """A deployment made ready for use. `unusable` says why it is not."""
+    """A deployment made ready for use. `unusable` says why it is not; `heads` has the endpoints of its dialect."""
 
     __slots__ = (
         "connect_seconds",
@@ -85,10 +80,12 @@ class Route:
             logger.error("deployment %s cannot be used: %s", deployment.id, error)
             return
         self.pool = pools.pool(origin)
-        for endpoint, path in PATHS.items():
-            self.heads[endpoint] = upstream_head_start(
-                host=origin.authority, path=prefix + path, credential=credential
-            )
+        dialect = deployment.dialect
+        for name, endpoint in ENDPOINTS.items():
+            if dialect in endpoint.dialects:
+                self.heads[name] = upstream_head_start(
+                    host=origin.authority, path=prefix + endpoint.path, credential=credential, dialect=dialect
+                )
 
 
 class Gateway:
@@ -163,8 +160,8 @@ class Gateway:
             state = self._states[deployment_id] = DeploymentState()
         return state
 
-    def route_for(self, model: ModelEntry, tried: list[str]) -> Route | None:
-        """A usable deployment that was not tried yet. Unusable ones are added to `tried`."""
+    def route_for(self, model: ModelEntry, tried: list[str], endpoint: Endpoint) -> Route | None:
+        """A usable deployment that was not tried yet. Those that cannot serve are added to `tried`."""
         candidates = self.directory.deployments_of(model.id)
         while True:
             entry = choose(candidates, self.state_of, tried=tried, now=self.now(), chance=random.random)
@@ -173,7 +170,7 @@ class Gateway:
             route = self._routes.get(entry.id)
             if route is None or route.deployment is not entry:
                 route = self._routes[entry.id] = Route(entry, self.pools, self.state_of(entry.id))
-            if not route.unusable:
+            if endpoint in route.heads:
                 return route
             tried.append(entry.id)
 

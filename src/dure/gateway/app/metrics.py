@@ -109,6 +109,7 @@ class Metrics:
         )
         self.records = Counter("dure_gateway_records_total", "Usage records closed, by status.", ("status",))
         self.tokens = Counter("dure_gateway_tokens_total", "Tokens charged, by kind.", ("kind",))
+        self.units = Counter("dure_gateway_units_total", "Counted beside the tokens, by meter.", ("meter",))
         self.cost = Counter("dure_gateway_cost_micro_won_total", "Charged to awards, in micro-won.")
         self.uncovered = Counter(
             "dure_gateway_uncovered_micro_won_total",
@@ -140,6 +141,7 @@ class Metrics:
             self.requests,
             self.records,
             self.tokens,
+            self.units,
             self.cost,
             self.uncovered,
             self.refusals,

@@ -20,23 +20,21 @@ from dure.gateway.app.gateway import Gateway, Route
 from dure.gateway.io.http_server import ClientConnection, Request
 from dure.gateway.io.upstream import UpstreamConnection
 from dure.gateway.protocol import errors, http1
-from dure.gateway.protocol.answers import estimated_output_tokens, tokens_in, upstream_refusal
-from dure.gateway.protocol.calls import Call, upstream_body
+from dure.gateway.protocol.calls import Call
+from dure.gateway.protocol.endpoints import ModelEndpoint
 from dure.gateway.protocol.errors import Refusal
 from dure.gateway.protocol.escrow import Shortage, Waiter
-from dure.gateway.protocol.metering import Tokens
-from dure.gateway.protocol.sse import EventScanner
+from dure.gateway.protocol.metering import Quantities
+from dure.gateway.protocol.sse import Scanner
 
 logger = logging.getLogger(__name__)
 
 #: How long a provider may take to end its answer after the end of the stream's events, in seconds.
 TAIL_SECONDS = 5.0
 
-EVENT_STREAM = b"text/event-stream"
 CLIENT_CLOSED = 499
 #: Upstream statuses that say "not here, not now": another deployment may do better.
-_RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
-_CREDENTIAL_STATUSES = frozenset({401, 403, 407})
+_RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504, 529})
 
 Phase = Literal["waiting", "opening", "sending", "answering", "closing", "done"]
 
@@ -51,6 +49,7 @@ class Relay:
         "_charge",
         "_client",
         "_client_full",
+        "_endpoint",
         "_fresh_tried",
         "_gateway",
         "_head_sent",
@@ -75,6 +74,7 @@ class Relay:
         gateway: Gateway,
         client: ClientConnection,
         request: Request,
+        endpoint: ModelEndpoint,
         call: Call,
         model: ModelEntry,
         charge: Charge,
@@ -82,6 +82,7 @@ class Relay:
         self._gateway = gateway
         self._client: ClientConnection | None = client
         self._request = request
+        self._endpoint = endpoint
         self._call = call
         self._model = model
         self._charge = charge
@@ -92,7 +93,7 @@ class Relay:
         self._fresh_tried = False
         self._outstanding = False
         self._upstream: UpstreamConnection | None = None
-        self._scanner: EventScanner | None = None
+        self._scanner: Scanner | None = None
         self._pieces: list[bytes] = []
         self._answer_bytes = 0
         self._relayed_bytes = 0
@@ -107,14 +108,10 @@ class Relay:
         gateway = self._gateway
         client = self._client
         assert client is not None
-        route = gateway.route_for(self._model, self._tried)
+        route = self._next_route()
         if route is None:
             raise self._no_route()
-        call = self._call
-        several = call.copies * call.prompts > 1 and call.endpoint != "embeddings"
-        if several and route.deployment.dialect == "llama.cpp":
-            # llama.cpp reports the usage of one of several answers; the others would go unmetered.
-            raise errors.one_answer_at_a_time(self._model.name, "n" if call.copies > 1 else "prompt")
+        self._endpoint.refuse_dialect(self._call, route.deployment.dialect, self._model.name)
         self._take(route)
         client.exchange = self
         gateway.open_requests += 1
@@ -125,6 +122,9 @@ class Relay:
             self._waiter = gateway.keeper.wait(
                 charge.escrow, charge.hold, granted=self._open, refused=self._refused
             )
+
+    def _next_route(self) -> Route | None:
+        return self._gateway.route_for(self._model, self._tried, self._endpoint.name)
 
     def _take(self, route: Route) -> None:
         """Take a place at a deployment; `_leave_deployment` gives it up."""
@@ -139,8 +139,7 @@ class Relay:
         return errors.model_unavailable(self._model.name)
 
     def _refused(self, shortage: Shortage) -> None:
-        refusal = self._charge.refusal(shortage)
-        self._answer_refusal(refusal, refusal.body())
+        self._answer_refusal(self._charge.refusal(shortage))
 
     def _open(self) -> None:
         self._phase = "opening"
@@ -187,18 +186,19 @@ class Relay:
     def _upstream_request(self) -> bytes:
         route = self._route
         call = self._call
-        limit = self._charge.bounds.output_each if call.endpoint != "embeddings" else None
+        limit: int | None = self._charge.bounds.output_each
         if call.output_tokens is None and limit == self._model.context_length:
             limit = None  # the model's context is the limit already
-        body = upstream_body(
+        body = self._endpoint.upstream_body(
             call,
             upstream_model=route.deployment.upstream_model,
             dialect=route.deployment.dialect,
             output_limit=limit,
         )
-        return b"%b%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (
+        return b"%bcontent-type: %b\r\n%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (
             route.heads[call.endpoint],
-            http1.forwarded(http1.FORWARDED_REQUEST_HEADERS, self._request.headers),
+            call.content_type,
+            self._endpoint.upstream_headers(self._request.headers),
             self._charge.request_id_text,
             len(body),
             body,
@@ -207,14 +207,13 @@ class Relay:
     def upstream_unreachable(self, reason: str) -> None:
         if self._phase == "sending":
             self._attempts += 1
-            refusal = errors.upstream_unreachable(self._model.name, reason)
-            self._try_elsewhere("unreachable", refusal, refusal.body())
+            self._try_elsewhere("unreachable", errors.upstream_unreachable(self._model.name, reason))
 
-    def _try_elsewhere(self, reason: str, refusal: Refusal, body: bytes) -> None:
+    def _try_elsewhere(self, reason: str, refusal: Refusal, body: bytes | None = None) -> None:
         """Nothing usable has come from this deployment: take another, or give up."""
         self._deployment_failed(reason)
         if self._attempts < self._gateway.config.attempts:
-            route = self._gateway.route_for(self._model, self._tried)
+            route = self._next_route()
             if route is not None:
                 self._take(route)
                 self._send()
@@ -240,9 +239,10 @@ class Relay:
         if self._phase == "sending":
             self._phase = "answering"
             self._charge.first_byte()
-            if self._call.stream and connection.status == 200 and _is_event_stream(connection):
-                self._scanner = EventScanner(hide_usage=not self._call.wants_usage)
-                self._gateway.open_streams += 1
+            if connection.status == 200:
+                self._scanner = self._endpoint.scanner(self._call, _content_type(connection))
+                if self._scanner is not None:
+                    self._gateway.open_streams += 1
         if self._phase != "answering":
             return  # what follows the end of the events
         if not self._client_full:
@@ -271,15 +271,13 @@ class Relay:
             refusal = errors.upstream_broke(
                 self._model.name, "its answer is encoded in a way nobody asked for"
             )
-            self._try_elsewhere("encoded", refusal, refusal.body())
+            self._try_elsewhere("encoded", refusal)
             return
         self._route.state.succeeded()
-        tokens = counted = tokens_in(body)
-        if tokens is None:
-            output_tokens = 0 if self._call.endpoint == "embeddings" else estimated_output_tokens(body)
-            tokens = self._charge.estimate(output_tokens)
-        cost = self._close("completed", tokens, estimated=counted is None, http_status=status)
         content_type = connection.headers.get(b"content-type", http1.JSON)
+        counted = self._endpoint.meter(self._call, body, content_type)
+        charged_by = counted or self._endpoint.count(self._call, self._charge.bounds, body)
+        cost = self._close("completed", charged_by, estimated=counted is None, http_status=status)
         # The connection may serve somebody else by the time the record is written.
         forwarded = http1.forwarded(http1.FORWARDED_RESPONSE_HEADERS, connection.headers)
         self._gateway.journal.after_write(
@@ -304,19 +302,18 @@ class Relay:
 
     def _own_headers(self) -> bytes:
         elapsed_ms = int((self._gateway.now() - self._request.received_at) * 1000)
-        return b"x-request-id: %b\r\nopenai-processing-ms: %d\r\n" % (
-            self._charge.request_id_text,
-            elapsed_ms,
-        )
+        return self._endpoint.answer_headers(self._charge.request_id_text, elapsed_ms)
 
     def _error_answer(self, connection: UpstreamConnection, body: bytes) -> None:
         status = connection.status
-        shown, shown_body = upstream_refusal(self._model.name, status, body)
+        shown, shown_body = self._endpoint.upstream_refusal(
+            self._model.name, status, body, self._charge.request_id_text
+        )
         refusal = Refusal(shown, "upstream_error", "", headers=_retry_after(connection))
         if status in _RETRIED_STATUSES:
             self._try_elsewhere(f"status_{status}", refusal, shown_body)
             return
-        if status in _CREDENTIAL_STATUSES:
+        if status in http1.CREDENTIAL_STATUSES:
             # The key may have been replaced where it is kept: the next call reads it again.
             self._gateway.forget_route(self._route.deployment.id)
             self._deployment_failed(f"status_{status}")
@@ -325,7 +322,7 @@ class Relay:
     # Streams
 
     def _stream_data(
-        self, connection: UpstreamConnection, scanner: EventScanner, data: bytes, *, complete: bool
+        self, connection: UpstreamConnection, scanner: Scanner, data: bytes, *, complete: bool
     ) -> None:
         relay = scanner.feed(data)
         if complete:
@@ -337,16 +334,16 @@ class Relay:
             framed = http1.chunk(relay) if self._request.http11 else relay
             client = self._client
             assert client is not None
-            client.write(framed if self._head_sent else self._stream_head(client) + framed)
+            client.write(framed if self._head_sent else self._stream_head(client, scanner) + framed)
             self._charge.progress(scanner.relayed_tokens, self._relayed_bytes)
 
-    def _stream_head(self, client: ClientConnection) -> bytes:
+    def _stream_head(self, client: ClientConnection, scanner: Scanner) -> bytes:
         self._head_sent = True
         http11 = self._request.http11
         return http1.stream_head(
             200,
             date=self._gateway.date,
-            content_type=b"text/event-stream; charset=utf-8",
+            content_type=scanner.content_type,
             headers=b"x-dure-hold-micro-won: %d\r\nx-dure-award-left-micro-won: %d\r\n%b"
             % (self._charge.hold, self._charge.left_at_admission, self._own_headers()),
             chunked=http11,
@@ -354,34 +351,43 @@ class Relay:
         )
 
     def _end_stream(
-        self, connection: UpstreamConnection, scanner: EventScanner, relay: bytes, *, complete: bool
+        self, connection: UpstreamConnection, scanner: Scanner, relay: bytes, *, complete: bool
     ) -> None:
         """The last events are here. They go out once the record is written."""
+        last: bytes | None = relay
         if scanner.relayed_tokens:
             self._relayed_bytes += len(relay)  # what came in one piece with the break is relayed and charged
-        if scanner.failed or not (scanner.done or scanner.tokens or connection.framed):
+        if scanner.failed or not (scanner.done or scanner.counted or connection.framed):
             # An error event, or a stream without an end on a connection that was just closed.
             self._deployment_failed("broken_stream")
             self._cut("truncated", 200, "upstream_error" if scanner.failed else "upstream_broke")
             if not scanner.failed:
-                relay += self._break_event("its stream has no end", mid_event=scanner.mid_event)
+                event = self._break_event(scanner, "its stream has no end")
+                last = None if event is None else relay + event
         else:
             self._route.state.succeeded()
-            tokens = scanner.tokens or self._charge.estimate(scanner.relayed_tokens)
-            self._close("completed", tokens, estimated=scanner.tokens is None, http_status=200)
+            self._close(
+                "completed", self._followed(scanner), estimated=scanner.counted is None, http_status=200
+            )
         if not complete:
             # The provider still has to end its message before the connection can be used again.
             self.deadline = self._gateway.now() + TAIL_SECONDS
-        self._gateway.journal.after_write(lambda: self._send_end(relay, close=False))
+        self._gateway.journal.after_write(lambda: self._send_end(scanner, last, close=False))
 
-    def _send_end(self, last: bytes, *, close: bool) -> None:
+    def _send_end(self, scanner: Scanner, last: bytes | None, *, close: bool) -> None:
+        """The stream's last bytes; None where only breaking off can say that it is not whole."""
         client = self._client
         if client is None:
+            return
+        if last is None:
+            client.abort()
+            self._done(200)
             return
         http11 = self._request.http11
         framed = http1.last_chunks(last) if http11 else last
         client.respond(
-            framed if self._head_sent else self._stream_head(client) + framed, close=close or not http11
+            framed if self._head_sent else self._stream_head(client, scanner) + framed,
+            close=close or not http11,
         )
         self._done(200)
 
@@ -397,7 +403,7 @@ class Relay:
             self._connect()
         else:
             refusal = errors.upstream_broke(self._model.name, reason)
-            self._try_elsewhere("closed", refusal, refusal.body())
+            self._try_elsewhere("closed", refusal)
 
     def upstream_late(self, connection: UpstreamConnection) -> None:
         connection.cancel()
@@ -425,39 +431,36 @@ class Relay:
             self._fail(errors.upstream_broke(self._model.name, reason))
             return
         self._cut("truncated", 200, "upstream_broke")
-        event = self._break_event(reason, mid_event=scanner.mid_event)
-        self._gateway.journal.after_write(lambda: self._send_end(event, close=True))
+        event = self._break_event(scanner, reason)
+        self._gateway.journal.after_write(lambda: self._send_end(scanner, event, close=True))
 
-    def _break_event(self, reason: str, *, mid_event: bool) -> bytes:
-        return errors.error_event(
-            f"The provider of '{self._model.name}' broke off ({reason}). "
-            "What was sent until here is charged; request the rest again.",
-            errors.SERVER,
-            "upstream_broke",
-            mid_event=mid_event,
-        )
+    def _break_event(self, scanner: Scanner, reason: str) -> bytes | None:
+        return self._endpoint.break_event(errors.stream_broke(self._model.name, reason), scanner)
 
     def _cut(self, status: UsageStatus, http_status: int, error_code: str) -> None:
         """An answer that did not come whole: charged by the provider's count if it came, else by ours."""
         scanner = self._scanner
-        tokens: Tokens | None = None
+        counted: Quantities | None = None
         estimated = True
-        if scanner is not None and scanner.tokens is not None:
-            tokens, estimated = scanner.tokens, False
-        elif scanner is not None and self._relayed_bytes:
-            tokens = self._charge.estimate(scanner.relayed_tokens)
-        self._close(status, tokens, estimated=estimated, http_status=http_status, error_code=error_code)
+        if scanner is not None and (scanner.counted is not None or self._relayed_bytes):
+            counted, estimated = self._followed(scanner), scanner.counted is None
+        self._close(status, counted, estimated=estimated, http_status=http_status, error_code=error_code)
+
+    def _followed(self, scanner: Scanner) -> Quantities:
+        """The provider's count of a stream, or ours with what the provider has said so far."""
+        return scanner.counted or self._charge.bounds.estimate(scanner.relayed_tokens, scanner.said)
 
     def _fail(self, refusal: Refusal, body: bytes | None = None) -> None:
         """Nothing usable came and nothing was relayed: an error, and no charge."""
         self._close("failed", None, http_status=refusal.status, error_code=refusal.code)
-        sent = refusal.body() if body is None else body
-        self._gateway.journal.after_write(lambda: self._answer_refusal(refusal, sent))
+        self._gateway.journal.after_write(lambda: self._answer_refusal(refusal, body))
 
-    def _answer_refusal(self, refusal: Refusal, body: bytes) -> None:
+    def _answer_refusal(self, refusal: Refusal, body: bytes | None = None) -> None:
         client = self._client
         if client is None:
             return
+        if body is None:
+            body = self._endpoint.refusal_body(refusal, self._charge.request_id_text)
         self._gateway.metrics.refusals.add(1, refusal.code)
         head = http1.plain_head(
             refusal.status,
@@ -505,7 +508,7 @@ class Relay:
     def _close(
         self,
         status: UsageStatus,
-        tokens: Tokens | None,
+        counted: Quantities | None,
         *,
         http_status: int,
         estimated: bool = False,
@@ -518,7 +521,7 @@ class Relay:
             self._gateway.open_streams -= 1
         return self._charge.close(
             status,
-            tokens,
+            counted,
             route=self._route,
             attempts=self._attempts,
             http_status=http_status,
@@ -541,8 +544,8 @@ class Relay:
             metrics.first_byte_seconds.observe(first_byte_seconds, endpoint)
 
 
-def _is_event_stream(connection: UpstreamConnection) -> bool:
-    return connection.headers.get(b"content-type", b"").lower().startswith(EVENT_STREAM)
+def _content_type(connection: UpstreamConnection) -> bytes:
+    return connection.headers.get(b"content-type", b"").lower()
 
 
 def _retry_after(connection: UpstreamConnection) -> tuple[tuple[str, str], ...]:

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from dure.contracts.directory import AwardEntry, Endpoint, KeyEntry, ModelEntry
+from dure.contracts.directory import AwardEntry, KeyEntry, ModelEntry
 from dure.gateway.app.charge import Charge
-from dure.gateway.app.gateway import PATHS, Gateway
+from dure.gateway.app.gateway import Gateway
 from dure.gateway.app.relay import Relay
 from dure.gateway.io.http_server import ClientConnection, Request
 from dure.gateway.protocol import directory, errors
-from dure.gateway.protocol.calls import read_call
+from dure.gateway.protocol.endpoints import ENDPOINTS, ModelEndpoint
 from dure.gateway.protocol.errors import Refusal
 from dure.gateway.protocol.http1 import JSON, header_lines, plain_head
 
@@ -58,8 +58,8 @@ class GatewayService:
             b"/metrics": ("metrics", _READ, _READ_ALLOWED, self._metrics),
             b"/v1/models": ("models", _READ, _READ_ALLOWED, self._models),
         }
-        for endpoint, path in PATHS.items():
-            self._paths[path.encode()] = (endpoint, _POST, "POST", self._caller(endpoint))
+        for endpoint in ENDPOINTS.values():
+            self._paths[endpoint.path.encode()] = (endpoint.name, _POST, "POST", self._caller(endpoint))
 
     def handle(self, request: Request, connection: ClientConnection) -> None:
         known = self._paths.get(request.path)
@@ -185,7 +185,7 @@ class GatewayService:
             owned_by=model.owned_by or "dure",
             context_length=model.context_length,
             max_output_tokens=model.max_output_tokens,
-            endpoints=tuple(PATHS[endpoint] for endpoint in model.endpoints),
+            endpoints=_paths_of(model),
             price_micro_won_per_million={str(meter): rate for meter, rate in price.meters.items()}
             if price
             else {},
@@ -193,32 +193,31 @@ class GatewayService:
 
     # Calls of models
 
-    def _caller(self, endpoint: Endpoint) -> Handler:
+    def _caller(self, endpoint: ModelEndpoint) -> Handler:
         def call(request: Request, connection: ClientConnection) -> None:
             self._call(endpoint, request, connection)
 
         return call
 
-    def _call(self, endpoint: Endpoint, request: Request, connection: ClientConnection) -> None:
+    def _call(self, endpoint: ModelEndpoint, request: Request, connection: ClientConnection) -> None:
         gateway = self._gateway
         key, award = self._authenticated(request)
         encoding = request.headers.get(b"content-encoding")
         if encoding is not None and encoding.lower() != b"identity":
             raise errors.unsupported_encoding(_shown(encoding))
-        call = read_call(endpoint, request.body)
+        call = endpoint.read(request.body, request.headers)
         model = gateway.directory.model_by_name(call.model)
         if model is None or not directory.allows(award, model):
             raise errors.model_not_found(call.model)
-        if endpoint not in model.endpoints:
-            supported = tuple(PATHS[name] for name in model.endpoints)
-            raise errors.endpoint_not_supported(call.model, PATHS[endpoint], supported)
+        if endpoint.name not in model.endpoints:
+            raise errors.endpoint_not_supported(call.model, endpoint.path, _paths_of(model))
         price = directory.current_price(model, gateway.wall_us())
         if price is None:
             raise errors.model_not_found(call.model)
         if not gateway.journal.healthy:
             raise errors.journal_unhealthy()
-        charge = Charge(gateway, call, key=key, award=award, model=model, price=price)
-        Relay(gateway, connection, request, call, model, charge).start()
+        charge = Charge(gateway, endpoint, call, key=key, award=award, model=model, price=price)
+        Relay(gateway, connection, request, endpoint, call, model, charge).start()
 
     def _authenticated(self, request: Request) -> tuple[KeyEntry, AwardEntry]:
         gateway = self._gateway
@@ -245,6 +244,11 @@ class GatewayService:
             starts = datetime.fromtimestamp(award.valid_from / 1_000_000, UTC)
             raise errors.award_not_started(f"{starts:%Y-%m-%d %H:%M}")
         return key, award
+
+
+def _paths_of(model: ModelEntry) -> tuple[str, ...]:
+    """Where a model is served; the directory may name an endpoint that this release does not know."""
+    return tuple(ENDPOINTS[name].path for name in model.endpoints if name in ENDPOINTS)
 
 
 def _presented_key(headers: dict[bytes, bytes]) -> bytes | None:

@@ -24,6 +24,7 @@ KEPT_HEADERS = http1.FORWARDED_REQUEST_HEADERS | {
     b"authorization",
     b"content-encoding",
     b"content-length",
+    b"content-type",
     b"expect",
     b"host",
     b"transfer-encoding",

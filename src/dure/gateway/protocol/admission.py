@@ -2,7 +2,7 @@
 
 A token of a byte-level tokenizer covers at least one byte of text, and JSON never writes a text in fewer
 bytes than UTF-8, so the length of the JSON bounds the prompt's tokens; what chat templates add on top is
-allowed for below. The model's context length bounds both input and output whatever the body holds. The
+allowed for. The model's context length bounds both input and output whatever the body holds. The
 output limit that is assumed here is also written into the upstream request, so that it holds.
 """
 
@@ -10,51 +10,81 @@ from typing import NamedTuple
 
 from dure.contracts.directory import AwardEntry, ModelEntry
 from dure.gateway.protocol.calls import Call
-from dure.gateway.protocol.metering import Tariff, estimated_tokens, worst_cost_micro_won
+from dure.gateway.protocol.metering import (
+    NOTHING,
+    Quantities,
+    Tariff,
+    estimated_tokens,
+    worst_cost_micro_won,
+)
 
-#: Tokens that a chat template may add: once (a default system prompt, the opening of the answer), for
-#: each message, and to explain how tools are called.
+#: Tokens that a chat template may add: once for each prompt (a default system prompt, the opening of the answer),
+#: for each message, and to explain how tools are called.
 TEMPLATE_TOKENS = 128
 TEMPLATE_TOKENS_PER_MESSAGE = 16
 TEMPLATE_TOKENS_FOR_TOOLS = 1_024
 
 
 class Bounds(NamedTuple):
-    """Upper bounds in tokens over the whole request. `output_each` is the limit on one answer."""
+    """Upper bounds over the whole request, in tokens and in `units` of other meters. `output_each` is the limit
+    on one answer. `estimated_input` and `estimated_units` are what is charged for having been answered at all
+    where the provider does not say."""
 
     input: int
     output_each: int
     answers: int
     extra_output: int
     estimated_input: int
+    units: dict[str, int] = NOTHING
+    estimated_units: dict[str, int] = NOTHING
 
     @property
     def output(self) -> int:
         return self.output_each * self.answers + self.extra_output
 
+    def estimate(self, output_tokens: int, said: Quantities | None = None) -> Quantities:
+        """Our own count, never above what was held. `said` is what the provider has told before it broke off."""
+        if said is None:
+            return Quantities(self.estimated_input, min(output_tokens, self.output), 0, self.estimated_units)
+        output_tokens = max(said.output, min(output_tokens, self.output))
+        return said._replace(output=output_tokens)
+
 
 def bounds_of(call: Call, model: ModelEntry, award: AwardEntry) -> Bounds:
-    whole_context = model.context_length * call.prompts
-    if not call.only_text:
-        input_tokens = whole_context
-    else:
-        template = TEMPLATE_TOKENS + TEMPLATE_TOKENS_PER_MESSAGE * call.messages
-        if call.has_tools:
-            template += TEMPLATE_TOKENS_FOR_TOOLS
-        input_tokens = min(whole_context, call.text_bytes + template * call.prompts)
-    estimated_input = min(input_tokens, max(1, estimated_tokens(call.text_bytes)))
-    if call.endpoint == "embeddings":
-        return Bounds(input_tokens, 0, call.prompts, 0, estimated_input)
+    """For an endpoint that reads and writes tokens."""
+    input_tokens, estimated_input = _input(call, model)
     limit = min(model.max_output_tokens, model.context_length)
     if award.max_tokens_ceiling is not None:
         limit = min(limit, award.max_tokens_ceiling)
     if call.output_tokens is not None:
         limit = min(limit, call.output_tokens)
-    return Bounds(input_tokens, limit, call.copies * call.prompts, call.extra_output_tokens, estimated_input)
+    return Bounds(
+        input_tokens,
+        limit,
+        call.copies * call.prompts,
+        call.extra_output_tokens,
+        estimated_input,
+        call.units,
+    )
+
+
+def input_bounds(call: Call, model: ModelEntry) -> Bounds:
+    """For an endpoint that reads tokens and writes none."""
+    input_tokens, estimated_input = _input(call, model)
+    return Bounds(input_tokens, 0, call.prompts, 0, estimated_input, call.units)
+
+
+def _input(call: Call, model: ModelEntry) -> tuple[int, int]:
+    """The most input tokens, and about how many."""
+    input_tokens = model.context_length * call.prompts
+    if call.only_text:
+        template = TEMPLATE_TOKENS * call.prompts + call.template_tokens
+        input_tokens = min(input_tokens, call.text_bytes + template)
+    return input_tokens, min(input_tokens, max(1, estimated_tokens(call.text_bytes)))
 
 
 def hold_micro_won(bounds: Bounds, tariff: Tariff) -> int:
-    return worst_cost_micro_won(bounds.input, bounds.output, tariff)
+    return worst_cost_micro_won(bounds.input, bounds.output, tariff, bounds.units)
 
 
 def largest_output_tokens(bounds: Bounds, tariff: Tariff, available_micro_won: int) -> int | None:

@@ -302,6 +302,17 @@ def upstream_broke(model: str, detail: str) -> Refusal:
     )
 
 
+def stream_broke(model: str, reason: str) -> Refusal:
+    """After the first bytes: told within the stream."""
+    return Refusal(
+        502,
+        "upstream_broke",
+        f"The provider of '{model}' broke off ({reason}). "
+        "What was sent until here is charged; request the rest again.",
+        kind=SERVER,
+    )
+
+
 def one_answer_at_a_time(model: str, param: str) -> Refusal:
     return Refusal(
         400,

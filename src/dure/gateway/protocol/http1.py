@@ -7,6 +7,8 @@ hop-by-hop headers and credentials cannot slip through a list they are not on.
 
 from http import HTTPStatus
 
+from dure.contracts.directory import Dialect
+
 #: Request headers that are passed to providers, lower case.
 FORWARDED_REQUEST_HEADERS = frozenset({b"openai-beta", b"traceparent", b"tracestate"})
 #: Response headers that are passed to clients, lower case.
@@ -17,6 +19,8 @@ _STATUS_LINES = {
 }
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+#: Upstream statuses that concern the platform's own credential.
+CREDENTIAL_STATUSES = frozenset({401, 403, 407})
 LAST_CHUNK = b"0\r\n\r\n"
 JSON = b"application/json"
 
@@ -75,11 +79,14 @@ def header_lines(headers: tuple[tuple[str, str], ...]) -> bytes:
     return b"".join(b"%b: %b\r\n" % (name.encode(), value.encode()) for name, value in headers)
 
 
-def upstream_head_start(*, host: str, path: str, credential: str) -> bytes:
+def upstream_head_start(*, host: str, path: str, credential: str, dialect: Dialect) -> bytes:
     """The part of a request's head that is the same for every request to a deployment's path."""
-    lines = [f"POST {path} HTTP/1.1", f"host: {host}", "user-agent: dure", "content-type: application/json"]
+    lines = [f"POST {path} HTTP/1.1", f"host: {host}", "user-agent: dure"]
     # Compressed answers could not be metered without unpacking them.
     lines.append("accept-encoding: identity")
     if credential:
-        lines.append(f"authorization: Bearer {credential}")
+        named = (
+            f"x-api-key: {credential}" if dialect == "anthropic" else f"authorization: Bearer {credential}"
+        )
+        lines.append(named)
     return "\r\n".join(lines).encode("latin-1") + b"\r\n"

@@ -28,8 +28,14 @@ from uuid import UUID
 
 import msgspec
 
-from dure.contracts.money import cost_micro_won
 from dure.contracts.usage import UsageRecord
+from dure.gateway.protocol.metering import (
+    NO_QUANTITIES,
+    Quantities,
+    Tariff,
+    actual_cost_micro_won,
+    recorded_units,
+)
 
 MAGIC = b"DUREJRNL"
 VERSION = 1
@@ -56,11 +62,12 @@ class Kind(IntEnum):
     CLOSED = 3
 
 
-class Opened(msgspec.Struct, kw_only=True):
+class Opened(msgspec.Struct, kw_only=True, omit_defaults=True):
     """An admitted request, written before its upstream call leaves.
 
     `meters` are the prices of that moment, micro-won per million units by meter; `hold_micro_won` is
-    the worst case set aside for it; `opened_at` is in microseconds since 1970 UTC.
+    the worst case set aside for it; `opened_at` is in microseconds since 1970 UTC. The estimates are what is
+    due, beside the output, once anything was relayed.
     """
 
     request_id: UUID
@@ -76,6 +83,7 @@ class Opened(msgspec.Struct, kw_only=True):
     meters: dict[str, int]
     hold_micro_won: int
     opened_at: int
+    estimated_units: dict[str, int] = {}
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -178,19 +186,19 @@ def interrupted(opened: Opened, progress: Progress | None, *, sequence: int, clo
     """The record of a request whose process died: charged by what the journal shows was relayed.
 
     Nothing shown as relayed, nothing charged: the provider may prove otherwise, which is a correction.
-    Once something was relayed the prompt was read too, so its estimate is charged with the output; the
+    Once something was relayed the prompt was read too, so its estimate is charged with the output, and so
+    are the other meters that were estimated; the
     charge stays within the hold, which the process's escrow still covers.
     """
-    input_tokens = opened.estimated_input_tokens if progress else 0
-    output_tokens = progress.output_tokens if progress else 0
-    exact_cost = cost_micro_won(
-        (
-            (input_tokens, opened.meters.get("input", 0)),
-            (output_tokens, opened.meters.get("output", 0)),
-            (1 if progress else 0, opened.meters.get("request", 0)),
-        )
-    )
+    counted: Quantities | None = None
+    exact_cost = 0
+    tariff = Tariff.of(opened.meters)
+    if progress is not None:
+        counted = Quantities(opened.estimated_input_tokens, progress.output_tokens, 0, opened.estimated_units)
+        exact_cost = actual_cost_micro_won(counted, tariff)
     cost = min(exact_cost, opened.hold_micro_won)
+    units = recorded_units(counted, tariff)
+    counted = counted or NO_QUANTITIES
     return UsageRecord(
         request_id=opened.request_id,
         sequence=sequence,
@@ -205,13 +213,14 @@ def interrupted(opened: Opened, progress: Progress | None, *, sequence: int, clo
         http_status=200 if progress else 0,
         streamed=opened.streamed,
         estimated=True,
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
+        input_tokens=counted.input,
+        output_tokens=counted.output,
         cached_tokens=0,
         cost_micro_won=cost,
         opened_at=opened.opened_at,
         closed_at=max(opened.opened_at, closed_at),
         uncovered_micro_won=exact_cost - cost,
+        units=units,
         error_code="gateway_process_lost",
     )
 

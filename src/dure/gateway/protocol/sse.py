@@ -1,59 +1,93 @@
 """Reading a stream of server-sent events while it passes by.
 
-The provider's bytes go on to the client as they came. On the way the scanner looks for three things: the
-usage, the end (`[DONE]`), and how many tokens have passed so far, at least one for each event that
-carries content. Nearly every piece that a provider writes is a few whole events without usage; those are
-recognised by three substring searches and never split.
+The provider's bytes go on to the client as they came. On the way a scanner looks for three things: the
+usage, the end, and how many tokens have passed so far, at least one for each event that
+carries content. Nearly every piece that a provider writes is a few whole events of plain content; those are
+recognised by a few substring searches and never split.
 
-Where the gateway itself asked for usage, the chunk that carries nothing else is held back, so bytes of
-an event that is not whole yet wait for its end; an unfinished event says nothing to a client anyway. An
-event longer than `HELD_BYTES` cannot be that chunk and is let through as it comes.
+An event may have to be held back (the gateway asked for it, the client did not), and the last one waits for
+the journal, so bytes of an event that is not whole yet wait for its end; an unfinished event says nothing to
+a client anyway. An event longer than `held_bytes` is let through as it comes.
 
 Events end with an empty line, of LF or CRLF. Lines that end in CR alone, which the standard allows and
 nobody sends, are relayed but not understood.
 """
 
 import re
+from typing import ClassVar, Protocol
 
-import msgspec
-
-from dure.gateway.protocol.metering import Tokens, Usage, tokens_of
+from dure.gateway.protocol.metering import Quantities
 
 HELD_BYTES = 1 << 20
+CONTENT_TYPE = b"text/event-stream; charset=utf-8"
 
 _EVENT_END = re.compile(rb"\r?\n\r?\n")
-_NO_USAGE = re.compile(rb'"usage":\s*null')
-#: What opens a non-empty piece of an answer: text, reasoning, a tool call's arguments or name.
-_CONTENT = re.compile(rb'"(?:content|text|reasoning_content|reasoning|arguments|refusal|name)":\s*"[^"]')
 
 
-class _Chunk(msgspec.Struct):
-    usage: Usage | None = None
-    choices: list[msgspec.Raw] | None = None
-    error: msgspec.Raw = msgspec.Raw(b"null")
+class Scanner(Protocol):
+    """What a relay needs to know of an answer that is passed on as it comes, events or not.
 
+    `counted` is the provider's count once it came; `said` what it has told of it so far; `relayed_tokens` our own
+    count; `done` whether the answer's own end has been seen; `failed` whether the provider sent an error in it;
+    `mid_event` whether the bytes relayed so far end within an event; `content_type` what the client is told.
+    """
 
-_decode_chunk = msgspec.json.Decoder(_Chunk).decode
+    counted: Quantities | None
+    said: Quantities | None
+    relayed_tokens: int
+    done: bool
+    failed: bool
+    content_type: bytes
+
+    @property
+    def mid_event(self) -> bool: ...
+
+    def feed(self, data: bytes) -> bytes:
+        """The stream's next bytes; those to relay now."""
+
+    def finish(self) -> bytes:
+        """The stream has ended: what was held back of it."""
 
 
 class EventScanner:
-    """Feed it the stream's bytes; it answers with the bytes to relay.
+    """A `Scanner` of events. A dialect says which events are special, and looks into those."""
 
-    `tokens` is the provider's count once it came, `relayed_tokens` ours so far, `done` whether `[DONE]`
-    has been seen, `failed` whether the provider sent an error event, `mid_event` whether the bytes
-    relayed so far end within an event.
-    """
+    __slots__ = (
+        "_flowing",
+        "_held",
+        "content_type",
+        "counted",
+        "done",
+        "failed",
+        "relayed_tokens",
+        "said",
+    )
 
-    __slots__ = ("_flowing", "_held", "_hide_usage", "done", "failed", "relayed_tokens", "tokens")
+    #: What opens a non-empty piece of an answer.
+    content: ClassVar[re.Pattern[bytes]]
+    held_bytes: ClassVar[int] = HELD_BYTES
 
-    def __init__(self, *, hide_usage: bool) -> None:
-        self.tokens: Tokens | None = None
+    def __init__(self) -> None:
+        self.counted: Quantities | None = None
+        self.said: Quantities | None = None
         self.relayed_tokens = 0
         self.done = False
         self.failed = False
-        self._hide_usage = hide_usage
+        self.content_type = CONTENT_TYPE
         self._held = b""
         self._flowing = False
+
+    # A dialect's part
+
+    def special(self, data: bytes) -> bool:
+        """Whether some event in `data` may be more than content. Cheap; erring towards True costs time only."""
+        raise NotImplementedError
+
+    def look(self, event: bytes) -> bool:
+        """Look into one whole event that may be special; False where it is to be hidden."""
+        raise NotImplementedError
+
+    # Every dialect's
 
     @property
     def mid_event(self) -> bool:
@@ -61,13 +95,12 @@ class EventScanner:
 
     def feed(self, data: bytes) -> bytes:
         whole_events = not self._held and not self._flowing and data.endswith((b"\n\n", b"\r\n\r\n"))
-        if whole_events and not _is_special(data):
-            self.relayed_tokens += len(_CONTENT.findall(data))
+        if whole_events and not self.special(data):
+            self.relayed_tokens += len(self.content.findall(data))
             return data
         return self._split(data)
 
     def finish(self) -> bytes:
-        """The stream has ended: what was held back of an event that never ended."""
         held, self._held = self._held, b""
         if not held:
             return b""
@@ -92,7 +125,7 @@ class EventScanner:
             else:
                 relay.append(self._event(event))
         rest = data[position:]
-        if self._flowing or len(rest) > HELD_BYTES:
+        if self._flowing or len(rest) > self.held_bytes:
             if not self._flowing:
                 self.relayed_tokens += 1
             # The seam of an event's end needs its last bytes again.
@@ -104,27 +137,10 @@ class EventScanner:
         return b"".join(relay)
 
     def _event(self, event: bytes) -> bytes:
-        """Look into one whole event; b"" where it is to be hidden."""
-        if _mentions_usage(event) or b'"error"' in event:
-            chunk = _chunk_in(event)
-            if chunk is not None and bytes(chunk.error) != b"null":
-                self.failed = True
-            if chunk is not None and chunk.usage is not None:
-                self.tokens = tokens_of(chunk.usage) or self.tokens
-                if self._hide_usage and chunk.choices == []:
-                    return b""
-        if b"[DONE]" in event and _payload(event).strip() == b"[DONE]":
-            self.done = True
-        self.relayed_tokens += len(_CONTENT.findall(event))
+        if self.special(event) and not self.look(event):
+            return b""
+        self.relayed_tokens += len(self.content.findall(event))
         return event
-
-
-def _is_special(data: bytes) -> bool:
-    return b"[DONE]" in data or b'"error"' in data or _mentions_usage(data)
-
-
-def _mentions_usage(data: bytes) -> bool:
-    return b'"usage"' in data and data.count(b'"usage"') != len(_NO_USAGE.findall(data))
 
 
 def _end_prefix_length(data: bytes) -> int:
@@ -135,7 +151,7 @@ def _end_prefix_length(data: bytes) -> int:
     return 0
 
 
-def _payload(event: bytes) -> bytes:
+def payload(event: bytes) -> bytes:
     """An event's data: the values of its `data` lines, joined by line feeds."""
     values = []
     for line in event.splitlines():
@@ -143,10 +159,3 @@ def _payload(event: bytes) -> bytes:
         if name == b"data":
             values.append(value.removeprefix(b" "))
     return b"\n".join(values)
-
-
-def _chunk_in(event: bytes) -> _Chunk | None:
-    try:
-        return _decode_chunk(_payload(event))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None

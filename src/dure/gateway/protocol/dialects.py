@@ -1,0 +1,190 @@
+"""How providers say what they counted: their `usage`, in each dialect, as `Quantities`.
+
+In OpenAI's dialect the details (`cached_tokens`, `audio_tokens`, `reasoning_tokens`, and the accepted and
+rejected tokens of a prediction) are *parts* of the totals. In Anthropic's, `cache_read_input_tokens` and
+`cache_creation_input_tokens` are *beside* `input_tokens`. Nothing is counted twice in either.
+
+Those who speak OpenAI's dialect differ at its edges:
+
+    DeepSeek          says `prompt_cache_hit_tokens`, a part of `prompt_tokens`, beside the same figure in the details
+    Groq              repeats the usage of a stream in `x_groq.usage`, which alone is there if nobody asked for usage
+    llama.cpp         says in `timings.cache_n` what came from its cache where it has no details yet
+    Moonshot          says `cached_tokens` beside the totals, and means a part of them
+    Gemini, xAI       leave what was thought out of `completion_tokens`; only `total_tokens` has it, and it is billed
+    Mistral           counts audio in `prompt_audio_seconds`, whose tokens appear in `total_tokens` only
+    Perplexity        says `num_search_queries`
+
+Figures that make no sense are not charged by: the answer is then None and the gateway's own count is used.
+"""
+
+from typing import Any
+
+import msgspec
+
+from dure.gateway.protocol.metering import NOTHING, Quantities
+
+
+class PromptDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class CompletionDetails(msgspec.Struct):
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class Usage(msgspec.Struct):
+    """The `usage` member of an answer of OpenAI's dialect."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
+    prompt_cache_hit_tokens: int | None = None
+    cached_tokens: int | None = None
+    prompt_audio_seconds: Any = None
+    num_search_queries: int | None = None
+
+
+class Timings(msgspec.Struct):
+    """llama.cpp's own figures, beside the usage."""
+
+    cache_n: int | None = None
+
+
+def openai_quantities(usage: Usage, timings: Timings | None = None) -> Quantities | None:
+    input_tokens = usage.prompt_tokens
+    output_tokens = usage.completion_tokens or 0
+    total = usage.total_tokens
+    if input_tokens is None and total is not None:
+        input_tokens = total - output_tokens
+    if input_tokens is None or input_tokens < 0 or output_tokens < 0:
+        return None
+    unsaid = 0
+    if total is not None and total > input_tokens + output_tokens and not usage.prompt_audio_seconds:
+        unsaid = total - input_tokens - output_tokens
+        output_tokens += unsaid
+    return Quantities(
+        input_tokens,
+        output_tokens,
+        _part(_cached(usage, timings), input_tokens),
+        _units(usage, input_tokens, output_tokens, unsaid),
+    )
+
+
+def _cached(usage: Usage, timings: Timings | None) -> int | None:
+    details = usage.prompt_tokens_details
+    if details is not None and details.cached_tokens is not None:
+        return details.cached_tokens
+    if timings is not None and timings.cache_n is not None:
+        return timings.cache_n
+    return usage.prompt_cache_hit_tokens or usage.cached_tokens
+
+
+def _units(usage: Usage, input_tokens: int, output_tokens: int, unsaid: int) -> dict[str, int]:
+    """What there is beside the totals: for most answers nothing, so that is found out first."""
+    read, written = usage.prompt_tokens_details, usage.completion_tokens_details
+    units: dict[str, int] = {}
+    if read is not None and (read.audio_tokens or read.cache_write_tokens):
+        units["audio_input"] = _part(read.audio_tokens, input_tokens)
+        units["cache_write"] = _part(read.cache_write_tokens, input_tokens)
+    if written is not None and (written.reasoning_tokens or written.audio_tokens):
+        units["reasoning"] = _part(written.reasoning_tokens, output_tokens)
+        units["audio_output"] = _part(written.audio_tokens, output_tokens)
+    if unsaid:
+        units["reasoning"] = units.get("reasoning") or unsaid
+    if usage.prompt_audio_seconds or usage.num_search_queries:
+        units["second"] = _whole(usage.prompt_audio_seconds)
+        units["search"] = max(0, usage.num_search_queries or 0)
+    return _counted(units) if units else NOTHING
+
+
+class InputDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class ResponseUsage(msgspec.Struct):
+    """The `usage` of OpenAI's newer endpoints (responses, images, transcriptions by token)."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    input_tokens_details: InputDetails | None = None
+    output_tokens_details: CompletionDetails | None = None
+
+
+def response_quantities(usage: ResponseUsage) -> Quantities | None:
+    input_tokens = usage.input_tokens
+    output_tokens = usage.output_tokens or 0
+    if input_tokens is None or input_tokens < 0 or output_tokens < 0:
+        return None
+    units: dict[str, int] = {}
+    read, written = usage.input_tokens_details, usage.output_tokens_details
+    cached = 0
+    if read is not None:
+        cached = _part(read.cached_tokens, input_tokens)
+        units["audio_input"] = _part(read.audio_tokens, input_tokens)
+    if written is not None:
+        units["reasoning"] = _part(written.reasoning_tokens, output_tokens)
+        units["audio_output"] = _part(written.audio_tokens, output_tokens)
+    return Quantities(input_tokens, output_tokens, cached, _counted(units))
+
+
+class CacheCreation(msgspec.Struct):
+    ephemeral_5m_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: int | None = None
+
+
+class ServerToolUse(msgspec.Struct):
+    web_search_requests: int | None = None
+
+
+class MessageUsage(msgspec.Struct):
+    """The `usage` of Anthropic's Messages. In a stream it comes in parts, each with the standing totals."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_creation: CacheCreation | None = None
+    server_tool_use: ServerToolUse | None = None
+
+    def updated(self, later: "MessageUsage") -> "MessageUsage":
+        """The totals after `later`: what it does not mention stands."""
+        news = {name: value for name in self.__struct_fields__ if (value := getattr(later, name)) is not None}
+        return msgspec.structs.replace(self, **news)
+
+
+def message_quantities(usage: MessageUsage) -> Quantities | None:
+    fresh = usage.input_tokens
+    output_tokens = usage.output_tokens or 0
+    read = usage.cache_read_input_tokens or 0
+    written = usage.cache_creation_input_tokens
+    if written is None:
+        parts = usage.cache_creation or CacheCreation()
+        written = (parts.ephemeral_5m_input_tokens or 0) + (parts.ephemeral_1h_input_tokens or 0)
+    if fresh is None or min(fresh, output_tokens, read, written) < 0:
+        return None
+    units = {"cache_write": written}
+    if usage.server_tool_use is not None:
+        units["search"] = max(0, usage.server_tool_use.web_search_requests or 0)
+    return Quantities(fresh + read + written, output_tokens, read, _counted(units))
+
+
+def _part(tokens: int | None, whole: int) -> int:
+    return min(max(tokens, 0), whole) if tokens else 0
+
+
+def _whole(seconds: Any) -> int:
+    """Seconds as providers write them, up to the next whole one."""
+    if isinstance(seconds, int | float) and seconds > 0:
+        return int(-(-seconds // 1))
+    return 0
+
+
+def _counted(units: dict[str, int]) -> dict[str, int]:
+    return {meter: quantity for meter, quantity in units.items() if quantity} or NOTHING

@@ -1,0 +1,85 @@
+"""`/v1/chat/completions`."""
+
+import msgspec
+
+from dure.contracts.directory import Dialect
+from dure.gateway.protocol.admission import TEMPLATE_TOKENS_FOR_TOOLS, TEMPLATE_TOKENS_PER_MESSAGE
+from dure.gateway.protocol.calls import (
+    UNREADABLE,
+    Call,
+    decode_list,
+    first_byte,
+    missing,
+    model_name,
+    text_bytes,
+    top_level,
+    typed,
+)
+from dure.gateway.protocol.endpoints.base import Headers
+from dure.gateway.protocol.endpoints.generating import GUARDED, STEERING, Generating
+
+_TEXT_PARTS = frozenset({"text", "refusal"})
+#: Fields by which a prompt may come to hold more than the body says, up to the whole context.
+_EXPANDING = frozenset({"chat_template", "chat_template_kwargs", "web_search_options"})
+
+
+class _Message(msgspec.Struct):
+    role: str = ""
+    content: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Part(msgspec.Struct):
+    type: str = ""
+
+
+_decode_messages = msgspec.json.Decoder(list[_Message]).decode
+_decode_parts = msgspec.json.Decoder(list[_Part]).decode
+
+
+class ChatCompletions(Generating):
+    name = "chat.completions"
+    path = "/v1/chat/completions"
+    limit_names = ("max_tokens", "max_completion_tokens", "n_predict")
+    least_limit = 1
+
+    def read(self, body: bytes, headers: Headers) -> Call:
+        fields = top_level(body, GUARDED)
+        call = Call(self.name, model_name(fields), fields, text_bytes(fields, STEERING))
+        self.read_stream(call)
+        _read_messages(call)
+        self.read_output(call)
+        return call
+
+    def default_limit(self, dialect: Dialect) -> str:
+        return "max_completion_tokens" if dialect == "openai" else "max_tokens"
+
+
+def _read_messages(call: Call) -> None:
+    fields = call.fields
+    messages = typed(
+        fields, "messages", _decode_messages, "an array of message objects, each with a role in text"
+    )
+    if not messages:
+        raise missing("messages", "'messages' must be an array with at least one message.")
+    call.template_tokens = TEMPLATE_TOKENS_PER_MESSAGE * len(messages)
+    call.only_text = all(_is_text(message.content) for message in messages) and not (
+        _EXPANDING & fields.keys()
+    )
+    has_tools = False
+    for name in ("tools", "functions"):
+        if name in fields:
+            # What some providers answer with a failure of their own would be taken for one.
+            typed(fields, name, decode_list, "an array")
+            has_tools = True
+    if has_tools:
+        call.template_tokens += TEMPLATE_TOKENS_FOR_TOOLS
+
+
+def _is_text(content: msgspec.Raw) -> bool:
+    first = first_byte(content)
+    if first != b"[":
+        return first in {b'"', b"n"}
+    try:
+        return all(part.type in _TEXT_PARTS for part in _decode_parts(content))
+    except UNREADABLE:
+        return False

@@ -1,0 +1,46 @@
+"""`/v1/embeddings`: input only."""
+
+from typing import Any
+
+from dure.contracts.directory import AwardEntry, Dialect, ModelEntry
+from dure.gateway.protocol.admission import Bounds, input_bounds
+from dure.gateway.protocol.calls import (
+    Call,
+    encode_fields,
+    model_name,
+    number_of_prompts,
+    text_bytes,
+    top_level,
+)
+from dure.gateway.protocol.endpoints.base import Headers, ModelEndpoint
+from dure.gateway.protocol.endpoints.generating import GUARDED, STEERING
+from dure.gateway.protocol.metering import Quantities
+from dure.gateway.protocol.openai import quantities_in
+
+
+class Embeddings(ModelEndpoint):
+    name = "embeddings"
+    path = "/v1/embeddings"
+
+    def read(self, body: bytes, headers: Headers) -> Call:
+        fields = top_level(body, GUARDED)
+        call = Call(self.name, model_name(fields), fields, text_bytes(fields, STEERING))
+        call.prompts = number_of_prompts(fields, "input")
+        return call
+
+    def bounds(self, call: Call, model: ModelEntry, award: AwardEntry) -> Bounds:
+        return input_bounds(call, model)
+
+    def upstream_body(
+        self, call: Call, *, upstream_model: str, dialect: Dialect, output_limit: int | None
+    ) -> bytes:
+        fields: dict[str, Any] = dict(call.fields)
+        fields["model"] = upstream_model
+        return encode_fields(fields)
+
+    def meter(self, call: Call, body: bytes, content_type: bytes) -> Quantities | None:
+        counted = quantities_in(body)
+        if counted is None:
+            return None
+        # What the total has beyond the prompt was read too: nothing is written here.
+        return Quantities(counted.input + counted.output, 0, counted.cached)

@@ -1,0 +1,174 @@
+"""What OpenAI's endpoints and those who copied them have in common: answers, chunks, errors."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from dure.gateway.protocol.calls import UNREADABLE
+from dure.gateway.protocol.dialects import Timings, Usage, openai_quantities
+from dure.gateway.protocol.metering import Quantities, estimated_tokens
+from dure.gateway.protocol.sse import EventScanner, payload
+
+_NO_USAGE = re.compile(rb'"usage":\s*null')
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message | None = None
+    text: str | None = None
+
+
+class _Answer(msgspec.Struct):
+    usage: Usage | None = None
+    timings: Timings | None = None
+
+
+class _Choices(msgspec.Struct):
+    choices: list[_Choice] = []
+
+
+class _ErrorAnswer(msgspec.Struct):
+    error: dict[str, msgspec.Raw]
+
+
+class _Groq(msgspec.Struct):
+    usage: Usage | None = None
+
+
+class _Chunk(msgspec.Struct):
+    usage: Usage | None = None
+    timings: Timings | None = None
+    choices: list[msgspec.Raw] | None = None
+    error: msgspec.Raw = msgspec.Raw(b"null")
+    x_groq: _Groq | None = None
+
+
+class _PlainUsage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+
+
+class _PlainChunk(msgspec.Struct):
+    """An answer or chunk read for its totals alone, where a detail is not what it should be."""
+
+    usage: _PlainUsage | None = None
+    choices: list[msgspec.Raw] | None = None
+    error: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+_decode_choices = msgspec.json.Decoder(_Choices).decode
+_decode_error = msgspec.json.Decoder(_ErrorAnswer).decode
+_decode_chunk = msgspec.json.Decoder(_Chunk).decode
+_decode_plain = msgspec.json.Decoder(_PlainChunk).decode
+
+
+def quantities_in(body: bytes) -> Quantities | None:
+    """The provider's count in a whole JSON answer; None where it is missing or makes no sense."""
+    try:
+        answer = _decode_answer(body)
+    except UNREADABLE:
+        plain = _plainly(body)
+        return _plain_quantities(plain)
+    return openai_quantities(answer.usage, answer.timings) if answer.usage is not None else None
+
+
+def _plainly(body: bytes) -> _PlainChunk | None:
+    try:
+        return _decode_plain(body)
+    except UNREADABLE:
+        return None
+
+
+def _plain_quantities(plain: _PlainChunk | None) -> Quantities | None:
+    if plain is None or plain.usage is None:
+        return None
+    usage = plain.usage
+    return openai_quantities(
+        Usage(
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            total_tokens=usage.total_tokens,
+        )
+    )
+
+
+def written_tokens(body: bytes) -> int:
+    """Our count of the answers' text, for a provider that sent no usage."""
+    try:
+        choices = _decode_choices(body).choices
+    except UNREADABLE:
+        return 0
+    texts = (
+        (choice.message.content if choice.message is not None else choice.text) or "" for choice in choices
+    )
+    return sum(estimated_tokens(len(text.encode("utf-8", "replace"))) for text in texts)
+
+
+def is_error(body: bytes) -> bool:
+    """Whether this is an error in OpenAI's shape."""
+    try:
+        return "message" in _decode_error(body).error
+    except UNREADABLE:
+        return False
+
+
+class ChunkScanner(EventScanner):
+    """The chunks of chat and text completions, which end with `[DONE]`.
+
+    Where the gateway itself asked for usage, the chunk that carries nothing else is hidden.
+    """
+
+    __slots__ = ("_hide_usage",)
+
+    #: Text, reasoning, a tool call's arguments or name.
+    content = re.compile(rb'"(?:content|text|reasoning_content|reasoning|arguments|refusal|name)":\s*"[^"]')
+
+    def __init__(self, *, hide_usage: bool) -> None:
+        super().__init__()
+        self._hide_usage = hide_usage
+
+    def special(self, data: bytes) -> bool:
+        return b"[DONE]" in data or b'"error"' in data or _mentions_usage(data)
+
+    def look(self, event: bytes) -> bool:
+        if _mentions_usage(event) or b'"error"' in event:
+            chunk = _chunk_in(event)
+            if chunk is not None and bytes(chunk.error) != b"null":
+                self.failed = True
+            counted = _counted(chunk)
+            if counted is not None:
+                self.counted = counted
+            if chunk is not None and chunk.usage is not None and self._hide_usage and chunk.choices == []:
+                return False
+        if b"[DONE]" in event and payload(event).strip() == b"[DONE]":
+            self.done = True
+        return True
+
+
+def _mentions_usage(data: bytes) -> bool:
+    return b'"usage"' in data and data.count(b'"usage"') != len(_NO_USAGE.findall(data))
+
+
+def _chunk_in(event: bytes) -> _Chunk | _PlainChunk | None:
+    data = payload(event)
+    try:
+        return _decode_chunk(data)
+    except UNREADABLE:
+        return _plainly(data)
+
+
+def _counted(chunk: Any) -> Quantities | None:
+    if isinstance(chunk, _PlainChunk):
+        return _plain_quantities(chunk)
+    if chunk is None:
+        return None
+    usage = chunk.usage
+    if usage is None and chunk.x_groq is not None:
+        usage = chunk.x_groq.usage
+    return openai_quantities(usage, chunk.timings) if usage is not None else None
