@@ -442,9 +442,13 @@ class Relay:
         scanner = self._scanner
         counted: Quantities | None = None
         estimated = True
-        if scanner is not None and (scanner.counted is not None or self._relayed_bytes):
+        if scanner is not None and (scanner.counted is not None or self._worth_something(scanner)):
             counted, estimated = self._followed(scanner), scanner.counted is None
         self._close(status, counted, estimated=estimated, http_status=http_status, error_code=error_code)
+
+    def _worth_something(self, scanner: Scanner) -> bool:
+        """An error that came before any content was no answer, whatever preamble it had."""
+        return self._relayed_bytes > 0 and not (scanner.failed and not scanner.relayed_tokens)
 
     def _followed(self, scanner: Scanner) -> Quantities:
         """The provider's count of a stream, or ours with what the provider has said so far."""

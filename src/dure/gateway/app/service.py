@@ -24,6 +24,8 @@ _READ_ALLOWED = "GET, HEAD"
 _POST = frozenset({b"POST"})
 _METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 MODELS_PREFIX = b"/v1/models/"
+#: Where clients understand Anthropic's errors and no others.
+_MESSAGES = ENDPOINTS["messages"].path.encode()
 
 
 class ModelView(msgspec.Struct):
@@ -57,6 +59,7 @@ class GatewayService:
             b"/readyz": ("readyz", _READ, _READ_ALLOWED, self._readyz),
             b"/metrics": ("metrics", _READ, _READ_ALLOWED, self._metrics),
             b"/v1/models": ("models", _READ, _READ_ALLOWED, self._models),
+            b"/v1/messages/count_tokens": ("unknown", _POST, "POST", self._count_tokens),
         }
         for endpoint in ENDPOINTS.values():
             self._paths[endpoint.path.encode()] = (endpoint.name, _POST, "POST", self._caller(endpoint))
@@ -81,15 +84,16 @@ class GatewayService:
 
     def refuse(self, refusal: Refusal, connection: ClientConnection) -> bytes:
         """The response to a request that could not be read."""
-        return self._refusal(refusal, "unread", close=True)
+        return self._refusal(refusal, refusal.body(), "unread", close=True)
 
     # Answers of our own
 
-    def _refusal(self, refusal: Refusal, endpoint: str, *, close: bool, with_body: bool = True) -> bytes:
+    def _refusal(
+        self, refusal: Refusal, body: bytes, endpoint: str, *, close: bool, with_body: bool = True
+    ) -> bytes:
         metrics = self._gateway.metrics
         metrics.requests.add(1, endpoint, str(refusal.status))
         metrics.refusals.add(1, refusal.code)
-        body = refusal.body()
         head = plain_head(
             refusal.status,
             date=self._gateway.date,
@@ -105,7 +109,11 @@ class GatewayService:
     ) -> None:
         close = refusal.close or connection.must_close
         with_body = request.method != b"HEAD"
-        connection.respond(self._refusal(refusal, endpoint, close=close, with_body=with_body), close=close)
+        told = ENDPOINTS["messages"] if request.path.startswith(_MESSAGES) else None
+        body = told.refusal_body(refusal) if told is not None else refusal.body()
+        connection.respond(
+            self._refusal(refusal, body, endpoint, close=close, with_body=with_body), close=close
+        )
 
     def _answer(
         self,
@@ -126,6 +134,9 @@ class GatewayService:
             close=connection.must_close,
         )
         connection.respond(head if request.method == b"HEAD" else head + body)
+
+    def _count_tokens(self, request: Request, connection: ClientConnection) -> None:
+        raise errors.tokens_not_counted()
 
     def _unknown(self, request: Request, connection: ClientConnection) -> None:
         raise errors.not_found(_shown(request.method), _shown(request.path))

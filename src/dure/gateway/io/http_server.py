@@ -19,17 +19,21 @@ from dure.gateway.protocol import errors, http1
 from dure.gateway.protocol.errors import Refusal
 
 #: The headers that are looked at; all others are read past.
-KEPT_HEADERS = http1.FORWARDED_REQUEST_HEADERS | {
-    b"api-key",
-    b"authorization",
-    b"content-encoding",
-    b"content-length",
-    b"content-type",
-    b"expect",
-    b"host",
-    b"transfer-encoding",
-    b"x-api-key",
-}
+KEPT_HEADERS = (
+    http1.FORWARDED_REQUEST_HEADERS
+    | http1.FORWARDED_MESSAGES_HEADERS
+    | {
+        b"api-key",
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"expect",
+        b"host",
+        b"transfer-encoding",
+        b"x-api-key",
+    }
+)
 LINGER_SECONDS = 2.0
 #: A connection whose client reads nothing of what it was sent is broken off after this long.
 WRITE_STALL_SECONDS = 60.0

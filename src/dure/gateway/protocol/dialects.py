@@ -102,36 +102,28 @@ def _units(usage: Usage, input_tokens: int, output_tokens: int, unsaid: int) -> 
     return _counted(units) if units else NOTHING
 
 
-class InputDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-    audio_tokens: int | None = None
-
-
 class ResponseUsage(msgspec.Struct):
-    """The `usage` of OpenAI's newer endpoints (responses, images, transcriptions by token)."""
+    """The `usage` of OpenAI's newer endpoints (responses, images, transcriptions by token): the same by other names."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     total_tokens: int | None = None
-    input_tokens_details: InputDetails | None = None
+    input_tokens_details: PromptDetails | None = None
     output_tokens_details: CompletionDetails | None = None
 
 
 def response_quantities(usage: ResponseUsage) -> Quantities | None:
-    input_tokens = usage.input_tokens
-    output_tokens = usage.output_tokens or 0
-    if input_tokens is None or input_tokens < 0 or output_tokens < 0:
+    if usage.input_tokens is None:
         return None
-    units: dict[str, int] = {}
-    read, written = usage.input_tokens_details, usage.output_tokens_details
-    cached = 0
-    if read is not None:
-        cached = _part(read.cached_tokens, input_tokens)
-        units["audio_input"] = _part(read.audio_tokens, input_tokens)
-    if written is not None:
-        units["reasoning"] = _part(written.reasoning_tokens, output_tokens)
-        units["audio_output"] = _part(written.audio_tokens, output_tokens)
-    return Quantities(input_tokens, output_tokens, cached, _counted(units))
+    return openai_quantities(
+        Usage(
+            prompt_tokens=usage.input_tokens,
+            completion_tokens=usage.output_tokens,
+            total_tokens=usage.total_tokens,
+            prompt_tokens_details=usage.input_tokens_details,
+            completion_tokens_details=usage.output_tokens_details,
+        )
+    )
 
 
 class CacheCreation(msgspec.Struct):
@@ -143,6 +135,10 @@ class ServerToolUse(msgspec.Struct):
     web_search_requests: int | None = None
 
 
+class MessageOutputDetails(msgspec.Struct):
+    thinking_tokens: int | None = None
+
+
 class MessageUsage(msgspec.Struct):
     """The `usage` of Anthropic's Messages. In a stream it comes in parts, each with the standing totals."""
 
@@ -152,6 +148,7 @@ class MessageUsage(msgspec.Struct):
     cache_creation_input_tokens: int | None = None
     cache_creation: CacheCreation | None = None
     server_tool_use: ServerToolUse | None = None
+    output_tokens_details: MessageOutputDetails | None = None
 
     def updated(self, later: "MessageUsage") -> "MessageUsage":
         """The totals after `later`: what it does not mention stands."""
@@ -172,6 +169,8 @@ def message_quantities(usage: MessageUsage) -> Quantities | None:
     units = {"cache_write": written}
     if usage.server_tool_use is not None:
         units["search"] = max(0, usage.server_tool_use.web_search_requests or 0)
+    if usage.output_tokens_details is not None:
+        units["reasoning"] = _part(usage.output_tokens_details.thinking_tokens, output_tokens)
     return Quantities(fresh + read + written, output_tokens, read, _counted(units))
 
 

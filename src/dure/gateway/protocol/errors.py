@@ -147,6 +147,15 @@ def not_found(method: str, path: str) -> Refusal:
     )
 
 
+def tokens_not_counted() -> Refusal:
+    return Refusal(
+        404,
+        "unknown_url",
+        "Tokens are not counted in advance here. Send the message itself: its answer says what it used, and a call that "
+        "the award cannot cover is refused before it costs anything.",
+    )
+
+
 def method_not_allowed(method: str, path: str, allowed: str) -> Refusal:
     return Refusal(
         405,
@@ -321,6 +330,11 @@ def one_answer_at_a_time(model: str, param: str) -> Refusal:
         "('n' left out or 1); send more requests for more.",
         param=param,
     )
+
+
+def runs_at_the_provider(param: str, message: str) -> Refusal:
+    """Something whose cost could neither be bounded before it is sent nor metered after."""
+    return Refusal(400, "not_meterable", message, param=param)
 
 
 def upstream_credential(model: str) -> Refusal:

@@ -11,6 +11,9 @@ from dure.contracts.directory import Dialect
 
 #: Request headers that are passed to providers, lower case.
 FORWARDED_REQUEST_HEADERS = frozenset({b"openai-beta", b"traceparent", b"tracestate"})
+FORWARDED_MESSAGES_HEADERS = frozenset(
+    {b"anthropic-beta", b"anthropic-version", b"traceparent", b"tracestate"}
+)
 #: Response headers that are passed to clients, lower case.
 FORWARDED_RESPONSE_HEADERS = frozenset({b"openai-version", b"retry-after"})
 

@@ -9,9 +9,12 @@ from dure.gateway.protocol.endpoints.base import ModelEndpoint
 from dure.gateway.protocol.endpoints.chat import ChatCompletions
 from dure.gateway.protocol.endpoints.completions import Completions
 from dure.gateway.protocol.endpoints.embeddings import Embeddings
+from dure.gateway.protocol.endpoints.messages import Messages
+from dure.gateway.protocol.endpoints.responses import Responses
 
 __all__ = ["ENDPOINTS", "ModelEndpoint"]
 
 ENDPOINTS: dict[Endpoint, ModelEndpoint] = {
-    endpoint.name: endpoint for endpoint in (ChatCompletions(), Completions(), Embeddings())
+    endpoint.name: endpoint
+    for endpoint in (ChatCompletions(), Completions(), Responses(), Messages(), Embeddings())
 }
