@@ -357,8 +357,9 @@ class Relay:
         last: bytes | None = relay
         if scanner.relayed_tokens:
             self._relayed_bytes += len(relay)  # what came in one piece with the break is relayed and charged
-        if scanner.failed or not (scanner.done or scanner.counted or connection.framed):
-            # An error event, or a stream without an end on a connection that was just closed.
+        whole = scanner.done or scanner.counted or (connection.framed and not scanner.ends_itself)
+        if scanner.failed or not whole:
+            # An error event, or a stream without its end, or without any on a connection that was just closed.
             self._deployment_failed("broken_stream")
             self._cut("truncated", 200, "upstream_error" if scanner.failed else "upstream_broke")
             if not scanner.failed:

@@ -126,6 +126,8 @@ class ChunkScanner(EventScanner):
 
     __slots__ = ("_hide_usage",)
 
+    #: Not everyone who copied OpenAI sends `[DONE]`.
+    ends_itself = False
     #: Text, reasoning, a tool call's arguments or name.
     content = re.compile(rb'"(?:content|text|reasoning_content|reasoning|arguments|refusal|name)":\s*"[^"]')
 

@@ -29,7 +29,8 @@ class Scanner(Protocol):
 
     `counted` is the provider's count once it came; `said` what it has told of it so far; `relayed_tokens` our own
     count; `done` whether the answer's own end has been seen; `failed` whether the provider sent an error in it;
-    `mid_event` whether the bytes relayed so far end within an event; `content_type` what the client is told.
+    `mid_event` whether the bytes relayed so far end within an event; `content_type` what the client is told. Where
+    an answer always `ends_itself`, one that just stops is not whole.
     """
 
     counted: Quantities | None
@@ -38,6 +39,7 @@ class Scanner(Protocol):
     done: bool
     failed: bool
     content_type: bytes
+    ends_itself: ClassVar[bool]
 
     @property
     def mid_event(self) -> bool: ...
@@ -66,6 +68,7 @@ class EventScanner:
     #: What opens a non-empty piece of an answer.
     content: ClassVar[re.Pattern[bytes]]
     held_bytes: ClassVar[int] = HELD_BYTES
+    ends_itself: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self.counted: Quantities | None = None
