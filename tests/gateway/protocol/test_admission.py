@@ -181,3 +181,15 @@ def test_stream_options_of_the_caller_are_kept():
     of = chat(stream=True, stream_options={"include_usage": False, "other": 1})
     sent = json.loads(written(of, upstream_model="up", dialect="openai", output_limit=None))
     assert sent["stream_options"] == {"include_usage": True, "other": 1}
+
+
+@pytest.mark.parametrize("endpoint", ["responses", "messages"])
+def test_no_other_name_of_the_limit_can_overrule_it_at_a_provider_of_another_dialect(endpoint):
+    own = "max_output_tokens" if endpoint == "responses" else "max_tokens"
+    prompt = {"input": "Hi"} if endpoint == "responses" else {"messages": [{"role": "user", "content": "Hi"}]}
+    of = call(endpoint, **prompt, **{own: 50, "n_predict": 40, "max_completion_tokens": 900})
+    assert bounds(of).output == 40
+    sent = json.loads(written(of, upstream_model="up", dialect="llama.cpp", output_limit=40))
+    assert (sent[own], sent["n_predict"], sent["max_completion_tokens"]) == (40, 40, 40)
+    with pytest.raises(Refusal):
+        call(endpoint, **prompt, **{own: 50, "n": 2})

@@ -187,6 +187,7 @@ def error_of(answer) -> tuple[int, str, str]:
         ({"max_tokens": None}, "missing_required_parameter"),
         ({"messages": []}, "missing_required_parameter"),
         ({"Max_Tokens": 9}, "invalid_value"),
+        ({"n_cmpl": 2}, "invalid_value"),
         ({"speed": "fast"}, "not_meterable"),
         ({"mcp_servers": [{"type": "url", "url": "https://x"}]}, "not_meterable"),
         ({"context_management": {"edits": [{"type": "compact_20260112"}]}}, "not_meterable"),
@@ -258,7 +259,8 @@ def test_a_million_tokens_of_context_must_be_on_offer(tmp_path):
             "400 Bad Request",
             None,
         ),
-        ({"error": {"message": "no", "type": "x"}}, "400 Bad Request", (400, "invalid_request_error")),
+        ({"error": {"message": "no room"}}, "400 Bad Request", (400, "invalid_request_error")),
+        ({"error": {"message": "k"}}, "403 No", (502, "api_error")),
         ("gateway time-out", "502 Bad Gateway", (502, "api_error")),
         (
             {"type": "error", "error": {"type": "authentication_error", "message": "k"}},
@@ -278,6 +280,7 @@ def test_errors_of_the_provider(tmp_path, body, status, shown):
         else:
             assert (answer.status, answer.error["type"]) == shown
             assert answer.json["request_id"] == str(answer.request_id)
+            assert (answer.error["message"] == "no room") is (status[:3] == "400")
         assert (await here.record()).cost_micro_won == 0
 
     drive(tmp_path, use, fails)

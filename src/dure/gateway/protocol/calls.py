@@ -122,6 +122,34 @@ def whole(fields: Fields, name: str, *, least: int, most: int | None = None) -> 
     return value
 
 
+def read_limits(call: Call, names: tuple[str, ...], *, least: int) -> None:
+    """The tightest of an answer's limits, which may stand under several `names`."""
+    fields = call.fields
+    for name in names:
+        if name in fields:
+            call.limits += 1
+            tokens = whole(fields, name, least=least)
+            if tokens is not None and (call.output_tokens is None or tokens < call.output_tokens):
+                call.output_field, call.output_tokens = name, tokens
+
+
+def with_limit(
+    fields: dict[str, Any], call: Call, names: tuple[str, ...], default: str, output_limit: int | None
+) -> None:
+    """Set the limit that was admitted under each name that is there, since any of them may be the one that counts;
+    under `default` where there is none."""
+    if output_limit is not None and not (call.limits == 1 and call.output_tokens == output_limit):
+        for name in [name for name in names if name in fields] or [default]:
+            fields[name] = output_limit
+
+
+def refuse_copies(fields: Fields, names: tuple[str, ...]) -> None:
+    """Where an endpoint gives one answer, a field by which another endpoint gives more may still do so at a provider."""
+    for name in names:
+        if name in fields:
+            whole(fields, name, least=1, most=1)
+
+
 def model_name(fields: Fields) -> str:
     model = typed(fields, "model", decode_str, "a string")
     if not model:

@@ -65,6 +65,7 @@ _decode_answer = msgspec.json.Decoder(_Answer).decode
 _decode_choices = msgspec.json.Decoder(_Choices).decode
 _decode_error = msgspec.json.Decoder(_ErrorAnswer).decode
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
+_decode_message = msgspec.json.Decoder(str).decode
 _decode_plain = msgspec.json.Decoder(_PlainChunk).decode
 
 
@@ -116,6 +117,14 @@ def is_error(body: bytes) -> bool:
         return "message" in _decode_error(body).error
     except UNREADABLE:
         return False
+
+
+def error_message(body: bytes) -> str | None:
+    """The message of an error in OpenAI's shape."""
+    try:
+        return _decode_message(_decode_error(body).error["message"])
+    except (*UNREADABLE, KeyError):
+        return None
 
 
 class ChunkScanner(EventScanner):

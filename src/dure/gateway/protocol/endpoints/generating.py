@@ -6,7 +6,16 @@ import msgspec
 
 from dure.contracts.directory import Dialect
 from dure.gateway.protocol.admission import Bounds
-from dure.gateway.protocol.calls import Call, decode_any, decode_bool, encode_fields, typed, whole
+from dure.gateway.protocol.calls import (
+    Call,
+    decode_any,
+    decode_bool,
+    encode_fields,
+    read_limits,
+    typed,
+    whole,
+    with_limit,
+)
 from dure.gateway.protocol.endpoints.base import ModelEndpoint
 from dure.gateway.protocol.errors import invalid, one_answer_at_a_time
 from dure.gateway.protocol.metering import Quantities
@@ -46,7 +55,7 @@ GUARDED = STEERING | {
     "web_search_options",
 }
 #: The names of the number of answers; `n_cmpl` is llama.cpp's.
-_COPIES = ("n", "n_cmpl")
+COPIES = ("n", "n_cmpl")
 
 
 class _StreamOptions(msgspec.Struct):
@@ -71,10 +80,7 @@ class Generating(ModelEndpoint):
     ) -> bytes:
         fields: dict[str, Any] = dict(call.fields)
         fields["model"] = upstream_model
-        if output_limit is not None and not (call.limits == 1 and call.output_tokens == output_limit):
-            named = [name for name in self.limit_names if name in fields] or [self.default_limit(dialect)]
-            for name in named:
-                fields[name] = output_limit
+        with_limit(fields, call, self.limit_names, self.default_limit(dialect), output_limit)
         if call.stream and not call.wants_usage:
             options = decode_any(fields["stream_options"]) if "stream_options" in fields else None
             fields["stream_options"] = {**(options or {}), "include_usage": True}
@@ -107,13 +113,8 @@ class Generating(ModelEndpoint):
 
     def read_output(self, call: Call) -> None:
         fields = call.fields
-        for name in self.limit_names:
-            if name in fields:
-                call.limits += 1
-                tokens = whole(fields, name, least=self.least_limit)
-                if tokens is not None and (call.output_tokens is None or tokens < call.output_tokens):
-                    call.output_field, call.output_tokens = name, tokens
-        for name in _COPIES:
+        read_limits(call, self.limit_names, least=self.least_limit)
+        for name in COPIES:
             if name in fields:
                 call.copies = max(call.copies, whole(fields, name, least=1, most=MAX_COPIES) or 1)
         if "prediction" in fields:

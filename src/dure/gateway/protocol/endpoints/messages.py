@@ -1,4 +1,4 @@
-"""`/v1/messages`: Anthropic's Messages, for deployments that speak it, plain and as a stream of events.
+"""`/v1/messages`: Anthropic's Messages, for deployments that speak it (llama.cpp does too), plain and as a stream of events.
 
 As on `/v1/responses`, what runs at the provider is refused, and so is what changes what a token costs there or spends
 tokens that the usage leaves out. Errors have Anthropic's shape, so that its SDKs raise what they should.
@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from dure.contracts.directory import AwardEntry, Dialect, ModelEntry
-from dure.gateway.protocol import http1
+from dure.gateway.protocol import http1, openai
 from dure.gateway.protocol.admission import (
     TEMPLATE_TOKENS_FOR_TOOLS,
     TEMPLATE_TOKENS_PER_MESSAGE,
@@ -26,13 +26,17 @@ from dure.gateway.protocol.calls import (
     first_byte,
     missing,
     model_name,
+    read_limits,
+    refuse_copies,
     text_bytes,
     top_level,
     typed,
-    whole,
+    with_limit,
 )
 from dure.gateway.protocol.dialects import MessageUsage, message_quantities
 from dure.gateway.protocol.endpoints.base import Headers, ModelEndpoint
+from dure.gateway.protocol.endpoints.chat import ChatCompletions
+from dure.gateway.protocol.endpoints.generating import COPIES
 from dure.gateway.protocol.errors import Refusal, runs_at_the_provider
 from dure.gateway.protocol.metering import Quantities, estimated_tokens
 from dure.gateway.protocol.sse import EventScanner, Scanner, payload
@@ -44,8 +48,12 @@ LONG_CONTEXT_TOKENS = 1_000_000
 #: Tools that Anthropic has defined and the caller runs explain themselves in this many tokens each.
 TEMPLATE_TOKENS_FOR_A_DEFINED_TOOL = 1_024
 
+#: The others are not of this endpoint, but may count where a provider makes a chat completion of it.
+_LIMITS = ChatCompletions.limit_names
 _STEERING = frozenset(
     {
+        *COPIES,
+        *_LIMITS,
         "max_tokens",
         "metadata",
         "model",
@@ -137,7 +145,7 @@ _decode_error = msgspec.json.Decoder(_ErrorAnswer).decode
 class Messages(ModelEndpoint):
     name = "messages"
     path = "/v1/messages"
-    dialects = frozenset({"anthropic"})
+    dialects = frozenset({"anthropic", "llama.cpp"})
     forwarded_headers = http1.FORWARDED_MESSAGES_HEADERS
 
     def read(self, body: bytes, headers: Headers) -> Call:
@@ -146,8 +154,9 @@ class Messages(ModelEndpoint):
         _refuse_unbounded(fields)
         if "stream" in fields:
             call.stream = bool(typed(fields, "stream", decode_bool, "true or false"))
-        call.output_tokens = whole(fields, "max_tokens", least=1)
-        if call.output_tokens is None:
+        read_limits(call, _LIMITS, least=1)
+        refuse_copies(fields, COPIES)
+        if "max_tokens" not in fields or call.output_tokens is None:
             raise missing(
                 "max_tokens", "'max_tokens' is missing. Set it to the most tokens the answer may have."
             )
@@ -171,8 +180,7 @@ class Messages(ModelEndpoint):
     ) -> bytes:
         fields: dict[str, Any] = dict(call.fields)
         fields["model"] = upstream_model
-        if output_limit is not None and output_limit != call.output_tokens:
-            fields["max_tokens"] = output_limit
+        with_limit(fields, call, _LIMITS, "max_tokens", output_limit)
         return encode_fields(fields)
 
     def upstream_headers(self, headers: Headers) -> bytes:
@@ -205,6 +213,19 @@ class Messages(ModelEndpoint):
         except UNREADABLE:
             return False
         return answer.type == "error" and {"type", "message"} <= answer.error.keys()
+
+    def upstream_refusal(self, model: str, status: int, body: bytes, request_id: bytes) -> tuple[int, bytes]:
+        message = openai.error_message(body)
+        if (
+            message
+            and 400 <= status <= 599
+            and status not in http1.CREDENTIAL_STATUSES
+            and not self.is_error(body)
+        ):
+            # A provider that speaks both dialects may tell its errors in the other one.
+            refusal = Refusal(status, "upstream_error", message)
+            return status, self.refusal_body(refusal, request_id)
+        return super().upstream_refusal(model, status, body, request_id)
 
     def refusal_body(self, refusal: Refusal, request_id: bytes | None = None) -> bytes:
         return encode_fields(_error(refusal, request_id))

@@ -27,13 +27,17 @@ from dure.gateway.protocol.calls import (
     first_byte,
     missing,
     model_name,
+    read_limits,
+    refuse_copies,
     text_bytes,
     top_level,
     typed,
-    whole,
+    with_limit,
 )
 from dure.gateway.protocol.dialects import ResponseUsage, response_quantities
 from dure.gateway.protocol.endpoints.base import Headers, ModelEndpoint
+from dure.gateway.protocol.endpoints.chat import ChatCompletions
+from dure.gateway.protocol.endpoints.generating import COPIES
 from dure.gateway.protocol.errors import Refusal, invalid, runs_at_the_provider
 from dure.gateway.protocol.metering import NO_QUANTITIES, Quantities, estimated_tokens
 from dure.gateway.protocol.sse import EventScanner, Scanner, payload
@@ -41,6 +45,8 @@ from dure.gateway.protocol.sse import EventScanner, Scanner, payload
 _STEERING = frozenset(
     {
         "background",
+        *ChatCompletions.limit_names,
+        *COPIES,
         "max_output_tokens",
         "max_tool_calls",
         "metadata",
@@ -67,6 +73,8 @@ _GUARDED = _STEERING | {
     "prompt",
     "tools",
 }
+#: llama.cpp makes a chat completion of a response, and there each name of its limit overrules this one.
+_LIMITS = ("max_output_tokens", *ChatCompletions.limit_names)
 #: Input that lies with the provider.
 _STORED = ("previous_response_id", "conversation")
 #: Tools that the caller runs; every other kind runs at the provider, or may.
@@ -126,7 +134,6 @@ _decode_event = msgspec.json.Decoder(_Event).decode
 class Responses(ModelEndpoint):
     name = "responses"
     path = "/v1/responses"
-    dialects = frozenset({"openai"})
 
     def read(self, body: bytes, headers: Headers) -> Call:
         fields = top_level(body, _GUARDED)
@@ -135,8 +142,8 @@ class Responses(ModelEndpoint):
         _refuse_unbounded(fields)
         if "stream" in fields:
             call.stream = bool(typed(fields, "stream", decode_bool, "true or false"))
-        if "max_output_tokens" in fields:
-            call.output_tokens = whole(fields, "max_output_tokens", least=1)
+        read_limits(call, _LIMITS, least=1)
+        refuse_copies(fields, COPIES)
         _read_input(call)
         if any(_given(fields, name) for name in _STORED):
             call.only_text = False
@@ -147,8 +154,7 @@ class Responses(ModelEndpoint):
     ) -> bytes:
         fields: dict[str, Any] = dict(call.fields)
         fields["model"] = upstream_model
-        if output_limit is not None and output_limit != call.output_tokens:
-            fields["max_output_tokens"] = output_limit
+        with_limit(fields, call, _LIMITS, _LIMITS[0], output_limit)
         return encode_fields(fields)
 
     def meter(self, call: Call, body: bytes, content_type: bytes) -> Quantities | None:
