@@ -5,7 +5,15 @@ import yaml
 from django.utils import translation
 from tests.control.catalogue.conftest import DOCUMENT
 
-from dure.control.catalogue.document import read
+from dure.control.catalogue.document import (
+    DIALECTS,
+    ENDPOINTS,
+    ENDPOINTS_OF_DIALECT,
+    METERS,
+    REQUIRED_METERS,
+    read,
+)
+from dure.gateway.protocol.endpoints import ENDPOINTS as GATEWAY
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +133,24 @@ VARIANTS = {
             )
         ],
     ),
+    "an endpoint that no deployment's dialect has": (
+        ("    context_length", "    endpoints: [chat.completions, messages]\n    context_length"),
+        [
+            (
+                "6:16: models[0].endpoints: No deployment of this model serves messages. "
+                "It is served by deployments of these dialects: llama.cpp, anthropic."
+            )
+        ],
+    ),
+    "a dialect that has none of the endpoints": (
+        ("        base_url:", "        dialect: anthropic\n        base_url:"),
+        [
+            (
+                "3:5: models[0].endpoints: No deployment of this model serves chat.completions. "
+                "It is served by deployments of these dialects: openai, llama.cpp."
+            )
+        ],
+    ),
     "a date that is none": (
         ("2026-01-01", "2026-13-01"),
         [
@@ -227,6 +253,34 @@ VARIANTS = {
         ],
     ),
 }
+
+
+def test_where_there_are_several_ways_to_charge_one_is_enough() -> None:
+    speech = DOCUMENT.replace(
+        "    context_length", "    endpoints: [audio.transcriptions]\n    context_length"
+    )
+    assert told(speech) == []
+    assert told(speech.replace("        output: 480\n", "        second: 3\n")) == []
+    assert told(speech.replace("        output: 480\n", "")) == [
+        (
+            "10:9: models[0].prices[0].second: No price is given that audio.transcriptions could be charged by. "
+            "Give one of these, in won per million: second | input + output; 0 if it is free."
+        )
+    ]
+
+
+def test_every_meter_has_its_price() -> None:
+    meters = "\n".join(f"        {meter}: 3" for meter in METERS if meter not in {"input", "output"})
+    document, problems = read(DOCUMENT.replace("        output: 480", f"        output: 480\n{meters}"))
+    assert problems == []
+    assert document.models[0].prices[0].meters.keys() == set(METERS)
+
+
+def test_the_gateway_serves_an_endpoint_in_the_dialects_that_the_catalogue_says() -> None:
+    assert REQUIRED_METERS.keys() == set(ENDPOINTS)
+    for name, endpoint in GATEWAY.items():
+        said = {one for one in DIALECTS if name in ENDPOINTS_OF_DIALECT.get(one, ENDPOINTS)}
+        assert endpoint.dialects == said
 
 
 @pytest.mark.parametrize(("change", "expected"), VARIANTS.values(), ids=VARIANTS.keys())

@@ -24,11 +24,25 @@ METERS: tuple[str, ...] = get_args(Meter)
 ENDPOINTS: tuple[str, ...] = get_args(Endpoint)
 DIALECTS: tuple[str, ...] = get_args(Dialect)
 MODALITIES = ("text", "image", "audio", "video")
-#: Without these a call could not be charged for what it uses.
-REQUIRED_METERS = {
-    "chat.completions": ("input", "output"),
-    "completions": ("input", "output"),
-    "embeddings": ("input",),
+_TOKENS = (("input", "output"),)
+#: What a call is charged by: the meters of one of these ways must all have a price, or it could not be charged at all.
+REQUIRED_METERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "chat.completions": _TOKENS,
+    "completions": _TOKENS,
+    "responses": _TOKENS,
+    "messages": _TOKENS,
+    "embeddings": (("input",),),
+    "moderations": (("input",), ("request",)),
+    "rerank": (("search",), ("input",), ("request",)),
+    "audio.transcriptions": (("second",), *_TOKENS),
+    "audio.translations": (("second",), *_TOKENS),
+    "audio.speech": (("character",), *_TOKENS),
+    "images.generations": (("image",), *_TOKENS),
+}
+#: Dialects that do not serve every endpoint, with those that they serve.
+ENDPOINTS_OF_DIALECT: dict[str, frozenset[str]] = {
+    "anthropic": frozenset({"messages"}),
+    "openai": frozenset(ENDPOINTS) - {"messages"},
 }
 
 MAX_WON_PER_MILLION = 1_000_000_000
@@ -171,6 +185,7 @@ def _model(reader: Reader, node: Node, path: str) -> ModelSpec | None:
     )
     if deployments:
         _refuse_repeated(reader, [(one.name, one.place) for one in deployments if one.name], "name")
+        _require_dialects(fields, endpoints, deployments)
     return ModelSpec(
         place=fields.place,
         name=name,
@@ -233,18 +248,51 @@ def _price(reader: Reader, node: Node, path: str, endpoints: tuple[str, ...]) ->
         won = fields.decimal(meter, places=6, most=MAX_WON_PER_MILLION)
         if won is not None:
             meters[meter] = int(won * Decimal(MICRO_WON_PER_WON))
-    needed = sorted({meter for endpoint in endpoints for meter in REQUIRED_METERS[endpoint]})
-    for meter in needed:
-        if meter not in fields:
-            fields.note(
-                meter,
-                _("This price is missing; %(endpoints)s is charged by it.")
-                % {"endpoints": ", ".join(endpoints)},
-                _("Write won per million, like “%(meter)s: 120”, or 0 if it is free.") % {"meter": meter},
-            )
+    _require_meters(fields, endpoints)
     if len(reader.problems) > problems_before:
         return None
     return PriceSpec(place=fields.place, effective_from=effective_from, meters=meters)
+
+
+def _require_meters(fields: Fields, endpoints: tuple[str, ...]) -> None:
+    missing: dict[str, list[str]] = {}
+    for endpoint in endpoints:
+        ways = REQUIRED_METERS[endpoint]
+        if any(all(meter in fields for meter in way) for way in ways):
+            continue
+        if len(ways) == 1:
+            for meter in ways[0]:
+                if meter not in fields:
+                    missing.setdefault(meter, []).append(endpoint)
+        else:
+            shown = " | ".join(" + ".join(way) for way in ways)
+            fields.note(
+                ways[0][0],
+                _("No price is given that %(endpoint)s could be charged by.") % {"endpoint": endpoint},
+                _("Give one of these, in won per million: %(ways)s; 0 if it is free.") % {"ways": shown},
+            )
+    for meter, charged in sorted(missing.items()):
+        fields.note(
+            meter,
+            _("This price is missing; %(endpoints)s is charged by it.") % {"endpoints": ", ".join(charged)},
+            _("Write won per million, like “%(meter)s: 120”, or 0 if it is free.") % {"meter": meter},
+        )
+
+
+def _require_dialects(
+    fields: Fields, endpoints: tuple[str, ...], deployments: tuple[DeploymentSpec, ...]
+) -> None:
+    """Every endpoint is served by some deployment, where any is named."""
+    spoken = {one.dialect for one in deployments if one.state != "retired"}
+    for endpoint in endpoints:
+        speakers = [d for d in DIALECTS if endpoint in ENDPOINTS_OF_DIALECT.get(d, ENDPOINTS)]
+        if spoken and not spoken & set(speakers):
+            fields.note(
+                "endpoints",
+                _("No deployment of this model serves %(endpoint)s.") % {"endpoint": endpoint},
+                _("It is served by deployments of these dialects: %(dialects)s.")
+                % {"dialects": ", ".join(speakers)},
+            )
 
 
 def _deployment(

@@ -45,5 +45,5 @@ def model(request: Request, name: str) -> HttpResponse:
 
 
 def _meter_order(meter: str) -> tuple[int, str]:
-    known = ("input", "cached_input", "output")
+    known = ("input", "cached_input", "cache_write", "audio_input", "output", "audio_output")
     return (known.index(meter) if meter in known else len(known), meter)

@@ -104,15 +104,27 @@ _ENDPOINTS = {
     "chat.completions": _("chat"),
     "completions": _("text completion"),
     "embeddings": _("embeddings"),
+    "responses": _("responses"),
+    "messages": _("messages (Anthropic)"),
+    "moderations": _("moderation"),
+    "rerank": _("reranking"),
+    "audio.transcriptions": _("speech to text"),
+    "audio.translations": _("speech to English text"),
+    "audio.speech": _("text to speech"),
+    "images.generations": _("image generation"),
 }
 _METERS = {
     "input": _("Input, per million tokens"),
     "output": _("Output, per million tokens"),
     "cached_input": _("Cached input, per million tokens"),
+    "cache_write": _("Input written to the cache, per million tokens"),
+    "audio_input": _("Audio input, per million tokens"),
+    "audio_output": _("Audio output, per million tokens"),
     "request": _("Per million requests"),
     "character": _("Per million characters"),
     "second": _("Per million seconds"),
     "image": _("Per million images"),
+    "search": _("Per million searches"),
 }
 
 
@@ -120,10 +132,14 @@ _METERS_SHORT = {
     "input": _("Input"),
     "output": _("Output"),
     "cached_input": _("Cached input"),
+    "cache_write": _("Cache write"),
+    "audio_input": _("Audio input"),
+    "audio_output": _("Audio output"),
     "request": _("Request"),
     "character": _("Character"),
     "second": _("Second"),
     "image": _("Image"),
+    "search": _("Search"),
 }
 
 
