@@ -17,7 +17,7 @@ def file_of(count: int = 4) -> bytes:
     for number in range(1, count + 1):
         frames += [
             journal.encode_opened(opened(number)),
-            journal.encode_progress(request_id(number), number, number * 100),
+            journal.encode_progress(request_id(number).bytes, number, number * 100),
             journal.encode_closed(closed(number)),
         ]
     return header() + b"".join(frames)
@@ -33,7 +33,7 @@ def test_what_is_written_is_read() -> None:
     found, decoder = decode(
         header(3)
         + journal.encode_opened(opened(1))
-        + journal.encode_progress(request_id(1), 5, 700)
+        + journal.encode_progress(request_id(1).bytes, 5, 700)
         + journal.encode_closed(closed(1))
     )
 
@@ -202,3 +202,58 @@ def test_an_interrupted_call_never_costs_more_than_its_hold(
 
     assert record.cost_micro_won <= hold
     assert record.cost_micro_won + record.uncovered_micro_won == input_tokens * 120 + tokens * 480
+
+
+MODELS = st.sampled_from(["small", "100 % sure", 'a "quoted" name', "모델/한글:1"])
+COUNTS = st.integers(0, 2**62)
+
+
+def parties(model: str) -> journal.Parties:
+    like = opened(1, model=model)
+    return journal.Parties(
+        award=like.award, key=like.key, model=model, deployment=like.deployment, provider=like.provider,
+        price=like.price, endpoint=like.endpoint, meters=like.meters,
+    )  # fmt: skip
+
+
+def both(number: int) -> journal.RequestId:
+    identifier = request_id(number)
+    return journal.RequestId(identifier.bytes, str(identifier).encode())
+
+
+@given(model=MODELS, streamed=st.booleans(), units=st.dictionaries(st.sampled_from(["image", "second"]), COUNTS),
+       count=COUNTS, hold=COUNTS)  # fmt: skip
+def test_an_opened_frame_made_of_its_parties_says_the_same(
+    model: str, streamed: bool, units: dict[str, int], count: int, hold: int
+) -> None:
+    said = {
+        "streamed": streamed, "estimated_input_tokens": count, "estimated_units": units,
+        "hold_micro_won": hold, "opened_at": 1_767_225_600_000_001,
+    }  # fmt: skip
+    frame = parties(model).opened(both(7), **said)
+    (read,) = Decoder().feed(header() + frame)
+    assert read.kind == journal.Kind.OPENED
+    assert read.payload[:16] == request_id(7).bytes
+    assert journal.decode_opened(read.payload) == opened(7, model=model, **said)
+
+
+@given(model=MODELS, estimated=st.booleans(), tokens=COUNTS, cost=COUNTS,
+       uncommon=st.fixed_dictionaries({}, optional={
+           "first_byte_at": COUNTS, "uncovered_micro_won": COUNTS, "attempts": st.integers(2, 9),
+           "error_code": st.sampled_from(["upstream_broke", "client_closed"]),
+           "units": st.dictionaries(st.sampled_from(["image", "reasoning"]), COUNTS, min_size=1),
+       }))  # fmt: skip
+def test_a_closed_frame_made_of_its_parties_says_the_same(
+    model: str, estimated: bool, tokens: int, cost: int, uncommon: dict[str, object]
+) -> None:
+    said = {
+        "sequence": 3, "status": "truncated", "http_status": 200, "streamed": True, "estimated": estimated,
+        "input_tokens": tokens, "output_tokens": tokens, "cached_tokens": 0, "cost_micro_won": cost,
+        "opened_at": 1_767_225_600_000_001, "closed_at": 1_767_225_600_000_009,
+    }  # fmt: skip
+    frame = parties(model).closed(both(7), **said, **uncommon)
+    (read,) = Decoder().feed(header() + frame)
+    assert (read.kind, journal.closed_sequence(read.payload)) == (journal.Kind.CLOSED, 3)
+    assert journal.closed_request(read.payload) == request_id(7).bytes
+    named = {name: value for name, value in said.items() if name != "sequence"}
+    assert journal.decode_closed(read.payload) == closed(3, 7, model=model, **named, **uncommon)

@@ -59,8 +59,8 @@ def test_open_calls_become_interrupted_records_with_the_sequences_that_follow(fo
         journal.encode_opened(opened(10)),
         call(1),
         journal.encode_opened(opened(11)),
-        journal.encode_progress(request_id(11), 3, 200),
-        journal.encode_progress(request_id(11), 8, 500),
+        journal.encode_progress(request_id(11).bytes, 3, 200),
+        journal.encode_progress(request_id(11).bytes, 8, 500),
     )
 
     assert recover(folder, posted=0) == Recovered(2, 0, 3)
@@ -196,7 +196,7 @@ def test_however_a_journal_is_cut_every_call_is_recorded_once(
             frames.append(("close", number, journal.encode_closed(closed(sequence, number))))
         elif open_calls:
             number = open_calls[-1]
-            frames.append(("progress", number, journal.encode_progress(request_id(number), 2, 20)))
+            frames.append(("progress", number, journal.encode_progress(request_id(number).bytes, 2, 20)))
     split = data.draw(st.integers(0, len(frames)))
     write_segment(folder, 1, *(frame for _, _, frame in frames[:split]))
     last = write_segment(folder, 2, *(frame for _, _, frame in frames[split:]))

@@ -36,7 +36,7 @@ def test_inspect_shows_every_frame(root: Path, ledger: Ledger) -> None:
     call = process.opened(process.id)
     path = process.write(
         journal.encode_opened(call),
-        journal.encode_progress(call.request_id, 4, 90),
+        journal.encode_progress(call.request_id.bytes, 4, 90),
         journal.encode_closed(process.closed(process.id, request_id=call.request_id)),
     )
 

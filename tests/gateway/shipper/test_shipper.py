@@ -67,7 +67,7 @@ def test_a_dead_process_is_settled(root: Path, ledger: Ledger, config: ShipperCo
     relayed, silent = process.opened(award), process.opened(award)
     process.write(
         journal.encode_opened(relayed),
-        journal.encode_progress(relayed.request_id, 10, 500),
+        journal.encode_progress(relayed.request_id.bytes, 10, 500),
         journal.encode_opened(silent),
     )
 

@@ -5,17 +5,18 @@ times follow the monotonic clock from the wall time of its opening, so that a st
 answer before its question.
 """
 
-from dure.contracts.directory import AwardEntry, KeyEntry, ModelEntry, Price
-from dure.contracts.usage import UsageRecord, UsageStatus
+from typing import Any
+
+from dure.contracts.usage import UsageStatus
 from dure.gateway.app.gateway import Gateway, Route
+from dure.gateway.app.offers import Offer
 from dure.gateway.protocol import errors
 from dure.gateway.protocol.admission import hold_micro_won, largest_output_tokens
 from dure.gateway.protocol.calls import Call
-from dure.gateway.protocol.directory import parsed_uuid
 from dure.gateway.protocol.endpoints import ModelEndpoint
 from dure.gateway.protocol.errors import Refusal
 from dure.gateway.protocol.escrow import Shortage
-from dure.gateway.protocol.journal import Opened, encode_closed, encode_opened, encode_progress
+from dure.gateway.protocol.journal import encode_progress
 from dure.gateway.protocol.metering import (
     NO_QUANTITIES,
     Quantities,
@@ -32,56 +33,34 @@ class Charge:
     """`hold` is set aside by the caller, through `escrow`, before `open` is called."""
 
     __slots__ = (
-        "_award_id",
         "_call",
         "_gateway",
-        "_key_id",
-        "_model",
+        "_offer",
         "_opened_at",
         "_opened_loop",
-        "_price",
-        "_price_id",
         "_progress_at",
         "_progress_tokens",
-        "_tariff",
         "bounds",
         "escrow",
         "first_byte_at",
         "hold",
         "left_at_admission",
         "request_id",
-        "request_id_text",
     )
 
-    def __init__(
-        self,
-        gateway: Gateway,
-        endpoint: ModelEndpoint,
-        call: Call,
-        *,
-        key: KeyEntry,
-        award: AwardEntry,
-        model: ModelEntry,
-        price: Price,
-    ) -> None:
+    def __init__(self, gateway: Gateway, endpoint: ModelEndpoint, call: Call, offer: Offer) -> None:
         self._gateway = gateway
         self._call = call
-        self._award_id = parsed_uuid(award.id)
-        self._key_id = parsed_uuid(key.id)
-        self._price_id = parsed_uuid(price.id)
-        self._model = model
-        self._price = price
-        self._tariff = gateway.tariff(price)
+        self._offer = offer
         self._opened_at = 0
         self._opened_loop = 0.0
         self._progress_at = 0.0
         self._progress_tokens = 0
-        call.meters = price.meters  # type: ignore[assignment]
-        self.bounds = endpoint.bounds(call, model, award)
-        self.hold = hold_micro_won(self.bounds, self._tariff)
-        self.escrow = gateway.keeper.escrow(award.id)
+        call.meters = offer.price.meters  # type: ignore[assignment]
+        self.bounds = endpoint.bounds(call, offer.model, offer.award)
+        self.hold = hold_micro_won(self.bounds, offer.tariff)
+        self.escrow = gateway.keeper.escrow(offer.award.id)
         self.request_id = gateway.new_request_id()
-        self.request_id_text = str(self.request_id).encode()
         self.first_byte_at: int | None = None
         self.left_at_admission = 0
 
@@ -94,7 +73,7 @@ class Charge:
         return errors.insufficient_quota(
             hold=self.hold,
             left=shortage.available,
-            largest_output_tokens=largest_output_tokens(self.bounds, self._tariff, shortage.available),
+            largest_output_tokens=largest_output_tokens(self.bounds, self._offer.tariff, shortage.available),
             output_field=self._call.output_field,
         )
 
@@ -103,23 +82,16 @@ class Charge:
         self._opened_at = gateway.wall_us()
         self._opened_loop = self._progress_at = gateway.now()
         self.left_at_admission = self.escrow.left
-        opened = Opened(
-            request_id=self.request_id,
-            award=self._award_id,
-            key=self._key_id,
-            model=self._model.name,
-            deployment=route.uuid,
-            provider=route.provider,
-            price=self._price_id,
-            endpoint=self._call.endpoint,
+        bounds = self.bounds
+        frame = self._offer.parties(route, self._call.endpoint).opened(
+            self.request_id,
             streamed=self._call.stream,
-            estimated_input_tokens=self.bounds.estimated_input,
-            estimated_units=self.bounds.estimated_units,
-            meters=self._price.meters,  # type: ignore[arg-type]
+            estimated_input_tokens=bounds.estimated_input,
+            estimated_units=bounds.estimated_units,
             hold_micro_won=self.hold,
             opened_at=self._opened_at,
         )
-        gateway.journal.append(encode_opened(opened))
+        gateway.journal.append(frame)
 
     def first_byte(self) -> None:
         self.first_byte_at = self._now_us()
@@ -135,7 +107,7 @@ class Charge:
         if tokens - self._progress_tokens >= PROGRESS_TOKENS or now - self._progress_at >= PROGRESS_SECONDS:
             self._progress_tokens = tokens
             self._progress_at = now
-            self._gateway.journal.append(encode_progress(self.request_id, tokens, relayed_bytes))
+            self._gateway.journal.append(encode_progress(self.request_id.raw, tokens, relayed_bytes))
 
     def close(
         self,
@@ -150,25 +122,31 @@ class Charge:
     ) -> int:
         """Settle the hold and journal the record; what was charged. `counted` None: nothing is charged."""
         gateway = self._gateway
-        tariff = self._tariff
-        cost = actual_cost_micro_won(counted, tariff) if counted is not None else 0
+        call, offer = self._call, self._offer
+        uncommon: dict[str, Any] = {}
+        cost = 0
+        if counted is None:
+            counted = NO_QUANTITIES
+        else:
+            cost = actual_cost_micro_won(counted, offer.tariff)
+            if units := recorded_units(counted, offer.tariff):
+                uncommon["units"] = units
         charged, uncovered = gateway.keeper.settle(self.escrow, self.hold, cost)
-        units = recorded_units(counted, tariff)
-        counted = counted or NO_QUANTITIES
+        if self.first_byte_at is not None:
+            uncommon["first_byte_at"] = self.first_byte_at
+        if uncovered:
+            uncommon["uncovered_micro_won"] = uncovered
+        if error_code:
+            uncommon["error_code"] = error_code
+        if attempts > 1:
+            uncommon["attempts"] = attempts
         journal = gateway.journal
-        record = UsageRecord(
-            request_id=self.request_id,
+        frame = offer.parties(route, call.endpoint).closed(
+            self.request_id,
             sequence=journal.next_sequence(),
-            award=self._award_id,
-            key=self._key_id,
-            model=self._model.name,
-            deployment=route.uuid,
-            provider=route.provider,
-            price=self._price_id,
-            endpoint=self._call.endpoint,
             status=status,
             http_status=http_status,
-            streamed=self._call.stream,
+            streamed=call.stream,
             estimated=estimated,
             input_tokens=counted.input,
             output_tokens=counted.output,
@@ -176,29 +154,11 @@ class Charge:
             cost_micro_won=charged,
             opened_at=self._opened_at,
             closed_at=self._now_us(),
-            first_byte_at=self.first_byte_at,
-            uncovered_micro_won=uncovered,
-            error_code=error_code,
-            attempts=max(1, attempts),
-            units=units,
+            **uncommon,
         )
-        journal.append(encode_closed(record))
-        self._count(record)
+        journal.append(frame)
+        gateway.metrics.closed(status, counted, charged, uncovered)
         return charged
-
-    def _count(self, record: UsageRecord) -> None:
-        metrics = self._gateway.metrics
-        metrics.records.add(1, record.status)
-        if record.cost_micro_won:
-            metrics.cost.add(record.cost_micro_won)
-            metrics.tokens.add(record.input_tokens, "input")
-            metrics.tokens.add(record.output_tokens, "output")
-        if record.cached_tokens:
-            metrics.tokens.add(record.cached_tokens, "cached")
-        for meter, quantity in record.units.items():
-            metrics.units.add(quantity, meter)
-        if record.uncovered_micro_won:
-            metrics.uncovered.add(record.uncovered_micro_won)
 
     def _now_us(self) -> int:
         return self._opened_at + int((self._gateway.now() - self._opened_loop) * 1_000_000)

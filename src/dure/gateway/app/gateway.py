@@ -10,7 +10,7 @@ from email.utils import formatdate
 from typing import Protocol
 from uuid import UUID
 
-from dure.contracts.directory import DeploymentEntry, DirectoryEntry, Endpoint, ModelEntry, Price
+from dure.contracts.directory import DeploymentEntry, DirectoryEntry, Endpoint, ModelEntry
 from dure.gateway.app.config import WorkerConfig
 from dure.gateway.app.escrow_keeper import EscrowKeeper
 from dure.gateway.app.metrics import Metrics
@@ -19,16 +19,16 @@ from dure.gateway.io.upstream import UpstreamPool, UpstreamPools, origin_of
 from dure.gateway.protocol.directory import Directory
 from dure.gateway.protocol.endpoints import ENDPOINTS
 from dure.gateway.protocol.http1 import upstream_head_start
-from dure.gateway.protocol.metering import Tariff
+from dure.gateway.protocol.journal import RequestId
 from dure.gateway.protocol.routing import DeploymentState, choose
 
 logger = logging.getLogger(__name__)
 
 
-_48_BITS = (1 << 48) - 1
-_62_BITS = (1 << 62) - 1
 _VERSION_7 = 7 << 76
 _VARIANT = 2 << 62
+#: The bits of a UUIDv7 that are neither time nor version nor variant.
+_CHANCE = ((1 << 12) - 1) << 64 | (1 << 62) - 1
 
 
 class Journal(Protocol):
@@ -119,7 +119,6 @@ class Gateway:
         self.date = b""
         self._routes: dict[str, Route] = {}
         self._states: dict[str, DeploymentState] = {}
-        self._tariffs: dict[str, Tariff] = {}
         self._random = b""
         self._random_at = 0
         self.tick()
@@ -133,26 +132,17 @@ class Gateway:
         """A few times a second: what need not be computed for every request."""
         self.date = formatdate(usegmt=True).encode()
 
-    def new_request_id(self) -> UUID:
+    def new_request_id(self) -> RequestId:
         """A UUIDv7 (RFC 9562 §5.7), from random bytes that are fetched for many at once."""
         at = self._random_at
         if at == len(self._random):
             self._random, at = os.urandom(10 * 256), 0
         self._random_at = at + 10
-        tail = int.from_bytes(self._random[at : at + 10], "big")
-        return UUID(
-            int=(time.time_ns() // 1_000_000 & _48_BITS) << 80
-            | _VERSION_7
-            | (tail >> 68) << 64
-            | _VARIANT
-            | tail & _62_BITS
-        )
-
-    def tariff(self, price: Price) -> Tariff:
-        tariff = self._tariffs.get(price.id)
-        if tariff is None:
-            tariff = self._tariffs[price.id] = Tariff.of(price.meters)
-        return tariff
+        chance = int.from_bytes(self._random[at : at + 10], "big") & _CHANCE
+        number = time.time_ns() // 1_000_000 << 80 | _VERSION_7 | _VARIANT | chance
+        raw = number.to_bytes(16, "big")
+        text = raw.hex()
+        return RequestId(raw, f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}".encode())
 
     def state_of(self, deployment_id: str) -> DeploymentState:
         state = self._states.get(deployment_id)
@@ -194,5 +184,3 @@ class Gateway:
             self._routes.pop(entry_id, None)
             if entry is None:
                 self._states.pop(entry_id, None)
-        elif kind == "model":
-            self._tariffs.clear()

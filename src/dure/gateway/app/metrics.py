@@ -6,6 +6,8 @@ A worker counts for itself; `process` in `dure_gateway_info` tells which one ans
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 
+from dure.gateway.protocol.metering import Quantities
+
 LATENCY_SECONDS = (
     0.001,
     0.0025,
@@ -132,6 +134,21 @@ class Metrics:
             "endpoint",
         )
         self.gauges: list[Gauge] = []
+
+    def closed(self, status: str, counted: Quantities, charged: int, uncovered: int) -> None:
+        """A record was closed."""
+        self.records.add(1, status)
+        if charged:
+            self.cost.add(charged)
+            self.tokens.add(counted.input, "input")
+            self.tokens.add(counted.output, "output")
+        if counted.cached:
+            self.tokens.add(counted.cached, "cached")
+        if counted.units:
+            for meter, quantity in counted.units.items():
+                self.units.add(quantity, meter)
+        if uncovered:
+            self.uncovered.add(uncovered)
 
     def gauge(self, name: str, about: str, read: Callable[[], float | None], **labels: str) -> None:
         self.gauges.append(Gauge(f"dure_gateway_{name}", about, read, labels))

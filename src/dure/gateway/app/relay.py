@@ -199,7 +199,7 @@ class Relay:
             route.heads[call.endpoint],
             call.content_type,
             self._endpoint.upstream_headers(self._request.headers),
-            self._charge.request_id_text,
+            self._charge.request_id.text,
             len(body),
             body,
         )
@@ -302,12 +302,12 @@ class Relay:
 
     def _own_headers(self) -> bytes:
         elapsed_ms = int((self._gateway.now() - self._request.received_at) * 1000)
-        return self._endpoint.answer_headers(self._charge.request_id_text, elapsed_ms)
+        return self._endpoint.answer_headers(self._charge.request_id.text, elapsed_ms)
 
     def _error_answer(self, connection: UpstreamConnection, body: bytes) -> None:
         status = connection.status
         shown, shown_body = self._endpoint.upstream_refusal(
-            self._model.name, status, body, self._charge.request_id_text
+            self._model.name, status, body, self._charge.request_id.text
         )
         refusal = Refusal(shown, "upstream_error", "", headers=_retry_after(connection))
         if status in _RETRIED_STATUSES:
@@ -465,7 +465,7 @@ class Relay:
         if client is None:
             return
         if body is None:
-            body = self._endpoint.refusal_body(refusal, self._charge.request_id_text)
+            body = self._endpoint.refusal_body(refusal, self._charge.request_id.text)
         self._gateway.metrics.refusals.add(1, refusal.code)
         head = http1.plain_head(
             refusal.status,

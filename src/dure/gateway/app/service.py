@@ -9,6 +9,7 @@ import msgspec
 from dure.contracts.directory import AwardEntry, KeyEntry, ModelEntry
 from dure.gateway.app.charge import Charge
 from dure.gateway.app.gateway import Gateway
+from dure.gateway.app.offers import Offers
 from dure.gateway.app.relay import Relay
 from dure.gateway.io.http_server import ClientConnection, Request
 from dure.gateway.protocol import directory, errors
@@ -54,6 +55,8 @@ class GatewayService:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._offers = Offers()
+        gateway.directory.listeners.append(lambda _kind, _id, _entry: self._offers.forget())
         self._paths: dict[bytes, tuple[str, frozenset[bytes], str, Handler]] = {
             b"/healthz": ("healthz", _READ, _READ_ALLOWED, self._healthz),
             b"/readyz": ("readyz", _READ, _READ_ALLOWED, self._readyz),
@@ -222,12 +225,12 @@ class GatewayService:
             raise errors.model_not_found(call.model)
         if endpoint.name not in model.endpoints:
             raise errors.endpoint_not_supported(call.model, endpoint.path, _paths_of(model))
-        price = directory.current_price(model, gateway.wall_us())
-        if price is None:
+        offer = self._offers.offer(key, award, model, gateway.wall_us())
+        if offer is None:
             raise errors.model_not_found(call.model)
         if not gateway.journal.healthy:
             raise errors.journal_unhealthy()
-        charge = Charge(gateway, endpoint, call, key=key, award=award, model=model, price=price)
+        charge = Charge(gateway, endpoint, call, offer)
         Relay(gateway, connection, request, endpoint, call, model, charge).start()
 
     def _authenticated(self, request: Request) -> tuple[KeyEntry, AwardEntry]:
