@@ -138,3 +138,19 @@ def test_the_last_event_may_lack_its_end():
     relayed, scanner = scan([event(text("a")), b"data: [DONE]"])
     assert relayed.endswith(b"data: [DONE]")
     assert scanner.done
+
+
+@given(st.lists(st.sampled_from([
+    b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n',
+    b'data: {"choices":[{"delta":{"content":""}}]}\n\n',
+    b'data: {"choices":[{"delta":{"content":" \\"content\\":\\"b"}}],"usage":null}\n\n',
+    b'data: {"choices":[{"delta":{"content": "c"}}]}\n\n',
+    b'data: {"choices":[{"delta":{"content":"","reasoning":"d"}}]}\n\n',
+    b'data: {"choices":[{"delta":{"tool_calls":[{"function":{"arguments":"{"}}]}}]}\n\n',
+    b'data: {"choices":[{"delta":{"role":"assistant"}}]}\n\n',
+    b": a comment\n\n",
+])))  # fmt: skip
+def test_the_cheap_count_is_the_thorough_one(events: list[bytes]) -> None:
+    data = b"".join(events)
+    scanner = ChunkScanner(hide_usage=False)
+    assert scanner.pieces(data) == len(scanner.content.findall(data))

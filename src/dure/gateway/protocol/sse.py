@@ -90,6 +90,10 @@ class EventScanner:
         """Look into one whole event that may be special; False where it is to be hidden."""
         raise NotImplementedError
 
+    def pieces(self, data: bytes) -> int:
+        """How many non-empty pieces of an answer are in `data`."""
+        return len(self.content.findall(data))
+
     # Every dialect's
 
     @property
@@ -99,7 +103,7 @@ class EventScanner:
     def feed(self, data: bytes) -> bytes:
         whole_events = not self._held and not self._flowing and data.endswith((b"\n\n", b"\r\n\r\n"))
         if whole_events and not self.special(data):
-            self.relayed_tokens += len(self.content.findall(data))
+            self.relayed_tokens += self.pieces(data)
             return data
         return self._split(data)
 
@@ -142,7 +146,7 @@ class EventScanner:
     def _event(self, event: bytes) -> bytes:
         if self.special(event) and not self.look(event):
             return b""
-        self.relayed_tokens += len(self.content.findall(event))
+        self.relayed_tokens += self.pieces(event)
         return event
 
 
