@@ -1,72 +1,59 @@
 """Clients' connections: HTTP/1.1 in, whole requests to a handler, bytes out.
 
-llhttp reads strictly (both lengths, folded headers, bare LF and odd chunk sizes are refused). A request is
-handed over when its body is complete, since admission needs the body; so there is one callback per request
-and no task. Requests that a client sends ahead wait in line while reading is paused. Reading goes on while
-an answer is under way, for that is how a hang-up is noticed; a half-closed connection counts as one.
+`protocol.http_request` reads. A request is handed over when its body is complete, since admission needs the body;
+so there is one callback per request and no task. What a client sends ahead waits unread until it is its
+turn. Reading goes on while an answer is under way, for that is how a hang-up is noticed, until more waits
+than `ahead_bytes`; a half-closed connection counts as a hang-up.
 """
 
 import asyncio
-from collections import deque
+import resource
+import socket
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
-import httptools
 import msgspec
 
 from dure.gateway.protocol import errors, http1
 from dure.gateway.protocol.errors import Refusal
+from dure.gateway.protocol.http_request import Request, RequestReader
 
-#: The headers that are looked at; all others are read past.
-KEPT_HEADERS = (
-    http1.FORWARDED_REQUEST_HEADERS
-    | http1.FORWARDED_MESSAGES_HEADERS
-    | {
-        b"api-key",
-        b"authorization",
-        b"content-encoding",
-        b"content-length",
-        b"content-type",
-        b"expect",
-        b"host",
-        b"transfer-encoding",
-        b"x-api-key",
-    }
-)
+__all__ = ["ClientConnection", "Exchange", "HttpServer", "Request", "ServerLimits", "Service"]
+
 LINGER_SECONDS = 2.0
 #: A connection whose client reads nothing of what it was sent is broken off after this long.
 WRITE_STALL_SECONDS = 60.0
-#: What a chunk's head may take, beside one allowance for trailers.
-_CHUNK_HEAD_BYTES = 32
 SLOWEST_BODY_BYTES_PER_SECOND = 10_000
+TLS_HANDSHAKE_SECONDS = 10.0
+LOOK_FOR_IDLE_SECONDS = 0.1
+BACKLOG = 4096
+#: Descriptors that are not connections: journal, database, logs, what the runtime opens.
+_OTHER_DESCRIPTORS = 64
 
 
 class ServerLimits(msgspec.Struct, frozen=True):
-    """What a client may send. Times are seconds."""
+    """What clients may send. Times are seconds.
+
+    `ahead_bytes`: what one connection may send ahead of its turn. `connections`: how many there may be in a
+    process; 0 for as many as it has descriptors, when each may need one more towards a provider.
+    `waiting_bytes`: what all bodies of a process that are on their way or being served may weigh, apart from those that
+    came in one piece. `drain_idle`: how long an idle connection may send one more request when the process
+    is to end, for a client that is just sending should not meet a closed door.
+    """
 
     body_bytes: int = 32 << 20
     head_bytes: int = 32 << 10
     headers: int = 100
-    pipelined: int = 16
+    ahead_bytes: int = 64 << 10
+    connections: int = 0
+    waiting_bytes: int = 1 << 30
     head_timeout: float = 20.0
     body_idle_timeout: float = 30.0
     keep_alive_timeout: float = 75.0
-
-
-class Request:
-    """One request, complete. `path` is without the query; header names are lower case."""
-
-    __slots__ = ("body", "headers", "http11", "keep_alive", "method", "path", "received_at")
-
-    def __init__(self, method: bytes, path: bytes, headers: dict[bytes, bytes], received_at: float) -> None:
-        self.method = method
-        self.path = path
-        self.headers = headers
-        self.received_at = received_at
-        self.body = b""
-        self.http11 = True
-        self.keep_alive = True
+    drain_idle: float = 1.0
 
 
 class Exchange(Protocol):
@@ -93,27 +80,15 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_began_at",
-        "_beside_body",
-        "_body",
-        "_body_bytes",
         "_busy",
-        "_chunks",
         "_discarding",
         "_full_since",
-        "_head_bytes",
-        "_head_done",
-        "_header_count",
-        "_headers",
         "_in_next",
         "_limits",
-        "_parser",
-        "_queue",
+        "_reader",
         "_reading_paused",
-        "_refusal",
-        "_request",
         "_server",
-        "_started",
-        "_url",
+        "_weighed",
         "exchange",
         "must_close",
         "request",
@@ -125,27 +100,17 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(self, server: "HttpServer") -> None:
         self._server = server
-        self._limits = server.limits
-        self._parser = httptools.HttpRequestParser(self)
-        self._queue: deque[Request] = deque()
-        self._request: Request | None = None
-        self._headers: dict[bytes, bytes] = {}
-        self._url = b""
-        self._body: bytes | bytearray = b""
-        self._body_bytes = 0
-        self._beside_body = 0
-        self._chunks = 0
+        self._limits = limits = server.limits
+        self._reader = RequestReader(
+            head_bytes=limits.head_bytes, headers=limits.headers, body_bytes=limits.body_bytes
+        )
         self._began_at = 0.0
         self._full_since: float | None = None
-        self._head_bytes = 0
-        self._header_count = 0
-        self._head_done = False
-        self._started = False
+        self._weighed = 0
         self._busy = False
         self._in_next = False
         self._discarding = False
         self._reading_paused = False
-        self._refusal: Refusal | None = None
         self.exchange: Exchange | None = None
         self.request: Request | None = None
         self.must_close = False
@@ -155,14 +120,17 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
-        self.touched_at = self._server.now()
-        self._server.connections.add(self)
-        if self._server.draining:
+        server = self._server
+        self.touched_at = server.now()
+        server.connections.add(self)
+        if server.draining:
             self.must_close = True
+        if len(server.connections) > server.most_connections and not server.make_room(self):
+            self._refuse_and_close(errors.too_many_connections())
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._weigh(0)
         self._server.left(self)
-        self._queue.clear()
         self._discarding = True
         if self.exchange is not None:
             self.exchange.client_gone()
@@ -187,123 +155,8 @@ class ClientConnection(asyncio.Protocol):
         if self._discarding:
             return
         self.touched_at = self._server.now()
-        body_before = self._body_bytes
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data[upgrade.args[0] :])
-            return
-        except httptools.HttpParserError as error:
-            if self._refusal is None:
-                self._refusal = errors.bad_framing(_cause(error))
-        if self._started and not self._head_done and self._refusal is None:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._limits.head_bytes:
-                self._refusal = errors.headers_too_large(self._limits.head_bytes)
-        elif self._started and self._refusal is None:
-            # What came and was no body: chunk heads, and trailers, which must not go on for ever either.
-            self._beside_body += len(data) - (self._body_bytes - body_before)
-            if self._beside_body > self._limits.head_bytes + _CHUNK_HEAD_BYTES * self._chunks:
-                self._refusal = errors.bad_framing("its trailers are too large")
+        self._reader.feed(data)
         self._next()
-
-    # llhttp's side
-
-    def on_message_begin(self) -> None:
-        self._started = True
-        self._head_done = False
-        self._head_bytes = 0
-        self._header_count = 0
-        self._body_bytes = 0
-        self._beside_body = 0
-        self._chunks = 0
-        self._began_at = self.touched_at
-        self._url = b""
-        self._headers = {}
-
-    def on_chunk_header(self) -> None:
-        self._chunks += 1
-
-    def on_url(self, url: bytes) -> None:
-        self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._head_done:
-            return  # trailers
-        self._header_count += 1
-        name = name.lower()
-        if name in KEPT_HEADERS:
-            if name == b"host" and name in self._headers:
-                self._refuse(errors.bad_framing("more than one Host header"))
-            elif name == b"transfer-encoding" and value.lower() != b"chunked":
-                self._refuse(errors.bad_framing("a transfer coding other than chunked"))
-            self._headers[name] = value
-
-    def on_headers_complete(self) -> None:
-        self._head_done = True
-        parser = self._parser
-        request = Request(parser.get_method(), _path(self._url), self._headers, self.touched_at)
-        version = parser.get_http_version()
-        request.http11 = version == "1.1"
-        self._request = request
-        limits = self._limits
-        if version not in {"1.1", "1.0"}:
-            self._refuse(errors.bad_framing(f"HTTP version {version}"))
-        elif request.http11 and b"host" not in request.headers:
-            self._refuse(errors.bad_framing("the Host header is missing"))
-        elif self._header_count > limits.headers or len(self._url) > limits.head_bytes:
-            self._refuse(errors.headers_too_large(limits.head_bytes))
-        elif _declared_length(request.headers) > limits.body_bytes:
-            self._refuse(errors.body_too_large(limits.body_bytes))
-        elif b"expect" in request.headers and not self._busy and request.http11 and self._refusal is None:
-            self.transport.write(http1.CONTINUE)
-
-    def on_body(self, body: bytes) -> None:
-        self._body_bytes += len(body)
-        if self._body_bytes > self._limits.body_bytes:
-            self._refuse(errors.body_too_large(self._limits.body_bytes))
-            self._body = b""
-        elif not self._body:
-            self._body = body
-        else:
-            # One growing buffer: a list of two-byte chunks would weigh fifty times their sum.
-            if isinstance(self._body, bytes):
-                self._body = bytearray(self._body)
-            self._body += body
-
-    def on_message_complete(self) -> None:
-        request, self._request = self._request, None
-        self._started = False
-        body, self._body = self._body, b""
-        if request is None or self._refusal is not None:
-            return
-        request.body = bytes(body)
-        request.keep_alive = self._parser.should_keep_alive()
-        self._queue.append(request)
-        if len(self._queue) > self._limits.pipelined:
-            self._refuse(errors.bad_framing("too many requests sent ahead"))
-
-    def _refuse(self, refusal: Refusal) -> None:
-        if self._refusal is None:
-            self._refusal = refusal
-
-    def _ignore_upgrade(self, rest: bytes) -> None:
-        """A client may offer another protocol, and a server may decline by not mentioning it (RFC 9110 §7.8).
-
-        llhttp stops behind the head of such a request, so the request goes, without the offer, to a fresh
-        parser; its body follows in `rest`.
-        """
-        request = self._queue.pop() if self._queue else None
-        if request is None or request.method == b"CONNECT":
-            self._refuse(errors.bad_framing("CONNECT and unknown upgrades are not served"))
-            self._next()
-            return
-        keep = b"" if request.keep_alive else b"connection: close\r\n"
-        lines = b"".join(b"%b: %b\r\n" % header for header in request.headers.items())
-        self._parser = httptools.HttpRequestParser(self)
-        version = b"1.1" if request.http11 else b"1.0"
-        head = b"%b %b HTTP/%b\r\n%b%b\r\n" % (request.method, request.path, version, keep, lines)
-        self.data_received(head + rest)
 
     # The handler's side
 
@@ -320,12 +173,14 @@ class ClientConnection(asyncio.Protocol):
         request, self.request = self.request, None
         self.exchange = None
         self._busy = False
+        if self._weighed:
+            self._weigh(0)
         if close or self.must_close or request is None or not request.keep_alive:
             self._discarding = True
             self.transport.close()
             return
         self.touched_at = self._server.now()
-        if not self._in_next and (self._queue or self._refusal is not None or self._reading_paused):
+        if not self._in_next and (self._reader.begun or self._reading_paused):
             self._next()
 
     def closes_after(self, request: Request) -> bool:
@@ -339,21 +194,45 @@ class ClientConnection(asyncio.Protocol):
         self.transport.abort()
 
     def _next(self) -> None:
+        reader = self._reader
         self._in_next = True
         # While the client does not read, nothing more is done for it: an answer would wait in memory.
-        while self._queue and not self._busy and not self._discarding and self._full_since is None:
+        while not self._busy and not self._discarding and self._full_since is None:
+            request = reader.next()
+            if request is None:
+                self._in_next = False
+                self._incomplete(reader)
+                return
+            self._began_at = 0.0
+            request.received_at = self.touched_at
             self._busy = True
-            self.request = request = self._queue.popleft()
+            self.request = request
             self._server.service.handle(request, self)
         self._in_next = False
-        if self._discarding:
-            return
-        if self._refusal is not None and not self._busy and not self._queue:
-            self._refuse_and_close(self._refusal)
-            return
-        self._pause_reading(
-            paused=bool(self._queue) or self._refusal is not None or self._full_since is not None
-        )
+        paused = self._full_since is not None or reader.ahead_bytes > self._limits.ahead_bytes
+        if paused != self._reading_paused and not self._discarding:
+            self._pause_reading(paused=paused)
+
+    def _incomplete(self, reader: RequestReader) -> None:
+        """Nothing to serve now: the next request is on its way, or what came is none."""
+        refusal = reader.refusal
+        if refusal is None and reader.begun:
+            if not self._began_at:
+                self._began_at = self.touched_at
+            if reader.body_bytes:
+                self._weigh(reader.body_bytes)
+                if self._server.waiting_bytes > self._limits.waiting_bytes:
+                    refusal = errors.too_much_waiting()
+            if reader.take_expectation():
+                self.transport.write(http1.CONTINUE)
+        if refusal is not None:
+            self._refuse_and_close(refusal)
+        elif self._reading_paused:
+            self._pause_reading(paused=False)
+
+    def _weigh(self, body_bytes: int) -> None:
+        self._server.waiting_bytes += body_bytes - self._weighed
+        self._weighed = body_bytes
 
     def _pause_reading(self, *, paused: bool) -> None:
         if paused != self._reading_paused and not self.transport.is_closing():
@@ -369,12 +248,18 @@ class ClientConnection(asyncio.Protocol):
         self._pause_reading(paused=False)
         self._discarding = True
         self.must_close = True
+        self._weigh(0)
         self.transport.write(self._server.service.refuse(refusal, self))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._server.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     # Housekeeping
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing has come of a next request, and nothing is under way."""
+        return not (self._busy or self._discarding or self._reader.begun)
 
     def sweep(self, now: float) -> None:
         """Close what is overdue: a slow head, a stalled body, an idle connection, an answer nobody reads."""
@@ -386,38 +271,31 @@ class ClientConnection(asyncio.Protocol):
             return
         idle = now - self.touched_at
         limits = self._limits
-        if not self._started:
-            if idle > limits.keep_alive_timeout:
+        reader = self._reader
+        if not reader.begun:
+            if idle > (limits.drain_idle if self.must_close else limits.keep_alive_timeout):
                 self.transport.close()
-        elif idle > (limits.body_idle_timeout if self._head_done else limits.head_timeout) or (
+        elif idle > (limits.body_idle_timeout if reader.in_body else limits.head_timeout) or (
             now - self._began_at > self._arrival_seconds()
         ):
-            self._refuse_and_close(
-                Refusal(
-                    408,
-                    "request_timeout",
-                    "The request did not arrive in time. Send it again over a faster connection.",
-                    close=True,
-                )
-            )
+            self._refuse_and_close(errors.request_timeout())
 
     def _arrival_seconds(self) -> float:
         """How long a whole request may take: a byte now and then keeps nobody's place for ever."""
         limits = self._limits
-        if not self._head_done:
+        reader = self._reader
+        if not reader.in_body:
             return limits.head_timeout * 2
         return (
             limits.head_timeout * 2
             + limits.body_idle_timeout
-            + self._body_bytes / SLOWEST_BODY_BYTES_PER_SECOND
+            + reader.body_bytes / SLOWEST_BODY_BYTES_PER_SECOND
         )
 
-    def drain(self) -> None:
-        """Finish what is under way, then close."""
+    def drain(self, now: float) -> None:
+        """Finish what is under way, or one request more that may be on its way, then close."""
         self.must_close = True
-        if not self._busy and not self._queue:
-            self._discarding = True
-            self.transport.close()
+        self.touched_at = now
 
 
 class HttpServer:
@@ -429,22 +307,56 @@ class HttpServer:
         self.loop = loop
         self.now: Callable[[], float] = loop.time
         self.connections: set[ClientConnection] = set()
+        self.most_connections = limits.connections or _most_connections()
+        self.waiting_bytes = 0
+        self._look_for_idle_at = 0.0
         self.draining = False
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._all_gone = asyncio.Event()
 
-    async def listen(self, host: str, port: int, *, reuse_port: bool = False) -> int:
-        """Start accepting; the port, which is chosen by the system where `port` is 0."""
-        self._server = await self.loop.create_server(
-            lambda: ClientConnection(self), host, port, reuse_port=reuse_port, backlog=4096
+    async def listen(
+        self,
+        host: str,
+        port: int,
+        *,
+        reuse_port: bool = False,
+        sockets: tuple[socket.socket, ...] = (),
+        tls: ssl.SSLContext | None = None,
+    ) -> int:
+        """Start accepting, on `sockets` that listen already or on one of its own; the port.
+
+        The system chooses it where `port` is 0.
+        """
+        create = partial(
+            self.loop.create_server,
+            lambda: ClientConnection(self),
+            backlog=BACKLOG,
+            ssl=tls,
+            ssl_handshake_timeout=None if tls is None else TLS_HANDSHAKE_SECONDS,
         )
-        address = self._server.sockets[0].getsockname()
+        servers = [await create(sock=given) for given in sockets]
+        if not servers:
+            servers = [await create(host, port, reuse_port=reuse_port)]
+        self._servers = servers
+        address = servers[0].sockets[0].getsockname()
         return int(address[1])
 
     def left(self, connection: ClientConnection) -> None:
         self.connections.discard(connection)
         if self.draining and not self.connections:
             self._all_gone.set()
+
+    def make_room(self, newcomer: ClientConnection) -> bool:
+        """Close a connection that lies idle, if there is one: keeping it open was a courtesy."""
+        now = self.now()
+        if now >= self._look_for_idle_at:
+            for connection in self.connections:
+                if connection is not newcomer and connection.idle:
+                    connection.abort()
+                    return True
+            # A flood of newcomers must not make us look through all of them for each.
+            self._look_for_idle_at = now + LOOK_FOR_IDLE_SECONDS
+        return False
 
     def sweep(self) -> None:
         now = self.now()
@@ -454,10 +366,11 @@ class HttpServer:
     async def drain(self, timeout_seconds: float) -> None:
         """Accept nothing new, let running requests finish, then break off what is left."""
         self.draining = True
-        if self._server is not None:
-            self._server.close()
-        for connection in list(self.connections):
-            connection.drain()
+        for server in self._servers:
+            server.close()
+        now = self.now()
+        for connection in self.connections:
+            connection.drain(now)
         if self.connections:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._all_gone.wait(), timeout_seconds)
@@ -466,17 +379,8 @@ class HttpServer:
         await asyncio.sleep(0)
 
 
-def _path(url: bytes) -> bytes:
-    """The path of an origin-form or absolute-form target, without its query."""
-    if not url.startswith(b"/") and b"://" in url:
-        url = b"/" + url.split(b"://", 1)[1].partition(b"/")[2]
-    return url.partition(b"?")[0]
-
-
-def _declared_length(headers: dict[bytes, bytes]) -> int:
-    length = headers.get(b"content-length")
-    return int(length) if length is not None else 0
-
-
-def _cause(error: httptools.HttpParserError) -> str:
-    return str(error) or type(error).__name__
+def _most_connections() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return 1 << 20
+    return max(16, (soft - _OTHER_DESCRIPTORS) // 2)

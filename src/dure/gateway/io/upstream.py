@@ -11,17 +11,8 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-import httptools
+from dure.gateway.protocol.http_answer import AnswerReader
 
-from dure.gateway.protocol import http1
-
-_KEPT_HEADERS = http1.FORWARDED_RESPONSE_HEADERS | {
-    b"content-encoding",
-    b"content-length",
-    b"content-type",
-    b"transfer-encoding",
-}
-MAX_HEAD_BYTES = 64 << 10
 IDLE_SECONDS = 30.0
 MAX_IDLE = 1024
 
@@ -69,20 +60,13 @@ class UpstreamConnection(asyncio.Protocol):
     """`answered`: whether any byte came back for this request; `reused`: whether it is not the first here."""
 
     __slots__ = (
-        "_complete",
-        "_head_bytes",
-        "_head_done",
-        "_keep_alive",
-        "_parser",
         "_paused",
-        "_pieces",
         "_pool",
+        "_reader",
         "answered",
         "closed",
-        "headers",
         "idle_since",
         "reused",
-        "status",
         "transport",
         "user",
     )
@@ -91,31 +75,33 @@ class UpstreamConnection(asyncio.Protocol):
 
     def __init__(self, pool: "UpstreamPool") -> None:
         self._pool = pool
-        self._parser = httptools.HttpResponseParser(self)
-        self._pieces: list[bytes] = []
-        self._complete = False
-        self._keep_alive = False
-        self._head_done = False
-        self._head_bytes = 0
+        self._reader = AnswerReader()
         self._paused = False
         self.user: User | None = None
         self.reused = False
         self.answered = False
         self.closed = False
-        self.status = 0
-        self.headers: dict[bytes, bytes] = {}
         self.idle_since = 0.0
 
     # The user's side
 
+    @property
+    def status(self) -> int:
+        return self._reader.status
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        return self._reader.headers
+
+    @property
+    def framed(self) -> bool:
+        """Whether the answer's end can be told from the connection's."""
+        return self._reader.framed
+
     def send(self, user: User, data: bytes) -> None:
         self.user = user
         self.answered = False
-        self.status = 0
-        self.headers = {}
-        self._head_done = False
-        self._head_bytes = 0
-        self._complete = False
+        self._reader.restart()
         self._pool.active.add(self)
         self.transport.write(data)
 
@@ -128,11 +114,6 @@ class UpstreamConnection(asyncio.Protocol):
         if self._paused and not self.closed:
             self._paused = False
             self.transport.resume_reading()
-
-    @property
-    def framed(self) -> bool:
-        """Whether the answer's end can be told from the connection's."""
-        return not self._ends_with_connection()
 
     def hand_in(self) -> None:
         """Not needed after all: for whoever comes next."""
@@ -156,7 +137,7 @@ class UpstreamConnection(asyncio.Protocol):
         user, self.user = self.user, None
         if user is None:
             return
-        if self._head_done and self._ends_with_connection() and exc is None:
+        if exc is None and self._reader.end():
             user.upstream_data(self, b"", complete=True)
         else:
             user.upstream_lost(self, str(exc) if exc else "the connection was closed")
@@ -168,26 +149,18 @@ class UpstreamConnection(asyncio.Protocol):
             self.transport.abort()
             return
         self.answered = True
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            if not self._complete:
-                self._break(user, f"its answer is not well-formed HTTP: {error}")
-                return
-            self.transport.close()
-            self.closed = True
-        if not self._head_done:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._break(user, "its answer's headers are too large")
+        reader = self._reader
+        body = reader.feed(data)
+        if reader.broken:
+            if body:
+                user.upstream_data(self, body, complete=False)
+            if self.user is user:
+                self._break(user, f"its answer is not well-formed HTTP: {reader.broken}")
             return
-        pieces = self._pieces
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        if self._complete:
+        if reader.complete:
             self._release()
             user.upstream_data(self, body, complete=True)
-        else:
+        elif reader.head_done:
             user.upstream_data(self, body, complete=False)
 
     def _break(self, user: User, reason: str) -> None:
@@ -197,7 +170,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _release(self) -> None:
         self.user = None
         self.resume()
-        if self.closed or not self._keep_alive:
+        if self.closed or not self._reader.reusable:
             self._pool.active.discard(self)
             if not self.closed:
                 self.closed = True
@@ -205,38 +178,6 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self.reused = True
         self._pool.give_back(self)
-
-    def _ends_with_connection(self) -> bool:
-        return b"content-length" not in self.headers and b"transfer-encoding" not in self.headers
-
-    # llhttp's side
-
-    def on_message_begin(self) -> None:
-        if self._complete:
-            # A second answer to one request: whatever it is, this connection is not to be trusted again.
-            self.closed = True
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        if name in _KEPT_HEADERS and not self._head_done:
-            self.headers[name] = value
-
-    def on_headers_complete(self) -> None:
-        if self._complete:
-            return
-        self.status = self._parser.get_status_code()
-        self._head_done = self.status >= 200
-
-    def on_body(self, body: bytes) -> None:
-        if not self._complete:
-            self._pieces.append(body)
-
-    def on_message_complete(self) -> None:
-        if self._head_done:
-            self._complete = True
-            self._keep_alive = self._parser.should_keep_alive()
-        else:
-            self.headers = {}  # an interim answer (1xx)
 
 
 class UpstreamPool:

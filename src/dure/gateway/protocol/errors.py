@@ -185,6 +185,39 @@ def headers_too_large(limit_bytes: int) -> Refusal:
     )
 
 
+def request_timeout() -> Refusal:
+    return Refusal(
+        408,
+        "request_timeout",
+        "The request did not arrive in time. Send it again over a faster connection.",
+        close=True,
+    )
+
+
+def too_many_connections() -> Refusal:
+    return Refusal(
+        503,
+        "too_many_connections",
+        "This gateway process has as many connections as it can hold. Nothing was charged. "
+        "Try again shortly, over fewer connections or one that is open already.",
+        kind=SERVER,
+        headers=(("retry-after", "1"),),
+        close=True,
+    )
+
+
+def too_much_waiting() -> Refusal:
+    return Refusal(
+        503,
+        "overloaded",
+        "This gateway process holds as many bytes of requests as it can. Nothing was charged. "
+        "Try again shortly, or send a shorter request.",
+        kind=SERVER,
+        headers=(("retry-after", "1"),),
+        close=True,
+    )
+
+
 def bad_framing(detail: str) -> Refusal:
     return Refusal(
         400,

@@ -1,4 +1,4 @@
-"""Heads of HTTP/1.1 messages (RFC 9112), written; reading is llhttp's work.
+"""Heads of HTTP/1.1 messages (RFC 9112), written; they are read in `http_request.py` and `http_answer.py`.
 
 Only headers on a short list cross the gateway in either direction. What a provider learns about a caller
 is the request itself, and what a caller learns about the provider's infrastructure is next to nothing;
