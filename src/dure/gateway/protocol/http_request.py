@@ -18,18 +18,22 @@ from dure.gateway.protocol.http1 import FORWARDED_MESSAGES_HEADERS, FORWARDED_RE
 from dure.gateway.protocol.http_reading import NO_FIELD, Chunks, HeadLines, Malformed, TooLarge, match_field
 
 #: The headers that are looked at; all others are read past.
-KEPT_HEADERS = FORWARDED_REQUEST_HEADERS | FORWARDED_MESSAGES_HEADERS | {
-    b"api-key",
-    b"authorization",
-    b"connection",
-    b"content-encoding",
-    b"content-length",
-    b"content-type",
-    b"expect",
-    b"host",
-    b"transfer-encoding",
-    b"x-api-key",
-}
+KEPT_HEADERS = (
+    FORWARDED_REQUEST_HEADERS
+    | FORWARDED_MESSAGES_HEADERS
+    | {
+        b"api-key",
+        b"authorization",
+        b"connection",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"expect",
+        b"host",
+        b"transfer-encoding",
+        b"x-api-key",
+    }
+)
 #: Those of them whose lines add up to a list (RFC 9110 §5.3). Any other may come once.
 _LISTS = frozenset({b"anthropic-beta", b"connection", b"openai-beta", b"tracestate"})
 #: Names that a proxy or a framework may take for those that say how long a body is.
