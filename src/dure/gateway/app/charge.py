@@ -194,8 +194,9 @@ class Charge:
             metrics.tokens.add(record.output_tokens, "output")
         if record.cached_tokens:
             metrics.tokens.add(record.cached_tokens, "cached")
-        for meter, quantity in record.units.items():
-            metrics.units.add(quantity, meter)
+        if record.units:
+            for meter, quantity in record.units.items():
+                metrics.units.add(quantity, meter)
         if record.uncovered_micro_won:
             metrics.uncovered.add(record.uncovered_micro_won)
 
