@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import anthropic
 import httpx
+import openai
 import psycopg
 import pytest
 from tests.e2e.running import Instance, clean_environment, dure, until
@@ -145,6 +147,47 @@ def test_a_stream_is_charged_to_the_token(instance: Instance) -> None:
         counted["completion_tokens"],
     )
     assert call["estimated"] is False
+
+
+def test_anthropic_s_client_talks_to_the_model(instance: Instance) -> None:
+    ready = instance.ready
+    client = anthropic.Anthropic(base_url=ready["gateway_url"], api_key=ready["demo_api_key"], max_retries=0)
+    with client:
+        answer = client.messages.with_raw_response.create(
+            model=MODEL, max_tokens=12, messages=[{"role": "user", "content": "Hello!"}]
+        )
+        counted = answer.parse().usage
+        with client.messages.stream(
+            model=MODEL, max_tokens=12, messages=[{"role": "user", "content": "Hello!"}]
+        ) as stream:
+            assert "".join(stream.text_stream)
+            streamed = stream.get_final_message().usage
+            stream_id = stream.response.headers["request-id"]
+    calls = {answer.headers["request-id"]: counted, stream_id: streamed}
+    for request_id, said in calls.items():
+        call = until(lambda wanted=request_id: usage(instance).get(wanted), what="the call in the usage")
+        assert call["endpoint"] == "messages"
+        assert call["input_tokens"] == said.input_tokens + (said.cache_read_input_tokens or 0)
+        assert call["cached_tokens"] == (said.cache_read_input_tokens or 0)
+        assert (call["output_tokens"], call["estimated"]) == (said.output_tokens, False)
+
+
+def test_the_model_gives_responses_too(instance: Instance) -> None:
+    ready = instance.ready
+    with openai.OpenAI(
+        base_url=f"{ready['gateway_url']}/v1", api_key=ready["demo_api_key"], max_retries=0
+    ) as client:
+        answer = client.responses.create(model=MODEL, input="Hello!", max_output_tokens=12)
+        events = list(client.responses.create(model=MODEL, input="Hello!", max_output_tokens=12, stream=True))
+    assert answer.output_text
+    assert events[-1].type == "response.completed"
+    assert events[-1].response.usage.output_tokens <= 12
+    call = until(lambda: usage(instance).get(answer._request_id), what="the call in the usage")
+    assert (call["endpoint"], call["estimated"]) == ("responses", False)
+    assert (call["input_tokens"], call["output_tokens"]) == (
+        answer.usage.input_tokens,
+        answer.usage.output_tokens,
+    )
 
 
 def test_the_model_embeds_too(instance: Instance) -> None:

@@ -257,3 +257,27 @@ def test_a_closed_frame_made_of_its_parties_says_the_same(
     assert journal.closed_request(read.payload) == request_id(7).bytes
     named = {name: value for name, value in said.items() if name != "sequence"}
     assert journal.decode_closed(read.payload) == closed(3, 7, model=model, **named, **uncommon)
+
+
+def test_meters_that_are_no_tokens_are_charged_with_what_was_relayed() -> None:
+    request = opened(
+        1,
+        endpoint="audio.speech",
+        meters={"character": 50_000_000, "request": 7_000_000},
+        estimated_input_tokens=0,
+        estimated_units={"character": 120},
+    )
+    relayed = journal.interrupted(request, journal.Progress(request_id(1), 0, 900), sequence=1, closed_at=0)
+
+    assert relayed.units == {"character": 120, "request": 1}
+    assert relayed.cost_micro_won == 120 * 50 + 7
+    nothing = journal.interrupted(request, None, sequence=1, closed_at=0)
+    assert (nothing.units, nothing.cost_micro_won) == ({}, 0)
+
+
+def test_a_request_without_further_estimates_is_written_as_before() -> None:
+    frame = journal.encode_opened(opened(1))
+
+    assert b"estimated_units" not in frame
+    (decoded,) = journal.Decoder().feed(header() + frame)
+    assert journal.decode_opened(decoded.payload) == opened(1)

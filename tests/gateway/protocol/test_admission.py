@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dure.contracts.directory import AwardEntry, Meter, ModelEntry
-from dure.gateway.protocol.admission import hold_micro_won, largest_output_tokens
+from dure.gateway.protocol.admission import Bounds, hold_micro_won, largest_output_tokens
 from dure.gateway.protocol.endpoints import ENDPOINTS
 from dure.gateway.protocol.errors import Refusal
 from dure.gateway.protocol.metering import Quantities, Tariff, actual_cost_micro_won
@@ -52,6 +52,31 @@ def test_whatever_is_used_within_the_bounds_costs_at_most_the_hold(tariff, used,
     input_tokens = int(of.input * used[0])
     counted = Quantities(input_tokens, int(of.output * used[1]), int(input_tokens * used[2]), units)
     assert actual_cost_micro_won(counted, tariff) <= hold_micro_won(of, tariff)
+
+
+@given(
+    tariff=tariffs,
+    said=st.none() | st.builds(Quantities, st.integers(0, 200), st.integers(0, 5), st.just(0)),
+    relayed=st.integers(0, 5_000),
+    limit=st.integers(1, 2_000),
+    endpoint=st.sampled_from(["chat.completions", "messages"]),
+)
+def test_our_own_count_costs_at_most_the_hold(tariff, said, relayed, limit, endpoint):
+    of = bounds(call(endpoint, messages=[{"role": "user", "content": "Hi"}], max_tokens=limit))
+    if said is not None:
+        said = said._replace(input=min(said.input, of.input), output=min(said.output, of.output))
+    assert actual_cost_micro_won(of.estimate(relayed, said), tariff) <= hold_micro_won(of, tariff)
+
+
+@given(
+    units=st.dictionaries(st.sampled_from(["character", "second", "image", "search"]), st.integers(0, 10**6)),
+    part=st.floats(0, 1),
+    tariff=tariffs,
+)
+def test_other_meters_within_their_bounds_cost_at_most_the_hold(units, part, tariff):
+    of = Bounds(10, 0, 1, 0, 1, units)
+    used = {meter: int(most * part) for meter, most in units.items()}
+    assert actual_cost_micro_won(Quantities(10, 0, 0, used), tariff) <= hold_micro_won(of, tariff)
 
 
 @given(tariff=tariffs, available=st.integers(0, 10**10), limit=st.integers(1, 1024))

@@ -74,9 +74,8 @@ def top_level(body: bytes, guarded: frozenset[str]) -> Fields:
     for name in fields:
         # Some providers read names without regard to case, and the last one wins there: `Max_Tokens` would
         # pass by us as unknown and overrule there what was held for.
-        folded = name.casefold()
-        if folded != name and folded in guarded:
-            invalid(f"'{name}' must be written '{folded}'.", param=name)
+        if name not in guarded and name.casefold() in guarded:
+            invalid(f"'{name}' must be written '{name.casefold()}'.", param=name)
     return fields
 
 
@@ -136,14 +135,11 @@ def read_limits(call: Call, names: tuple[str, ...], *, least: int) -> None:
                 call.output_field, call.output_tokens = name, tokens
 
 
-def with_limit(
-    fields: dict[str, Any], call: Call, names: tuple[str, ...], default: str, output_limit: int | None
-) -> None:
+def set_limit(fields: dict[str, Any], names: tuple[str, ...], default: str, output_limit: int) -> None:
     """Set the limit that was admitted under each name that is there, since any of them may be the one that counts;
     under `default` where there is none."""
-    if output_limit is not None and not (call.limits == 1 and call.output_tokens == output_limit):
-        for name in [name for name in names if name in fields] or [default]:
-            fields[name] = output_limit
+    for name in [name for name in names if name in fields] or [default]:
+        fields[name] = output_limit
 
 
 def refuse_copies(fields: Fields, names: tuple[str, ...]) -> None:

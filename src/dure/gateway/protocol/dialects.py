@@ -67,18 +67,19 @@ def openai_quantities(usage: Usage, timings: Timings | None = None) -> Quantitie
     if total is not None and total > input_tokens + output_tokens and not usage.prompt_audio_seconds:
         unsaid = total - input_tokens - output_tokens
         output_tokens += unsaid
+    details = usage.prompt_tokens_details
+    cached = details.cached_tokens if details is not None else None
+    if cached is None:
+        cached = _cached_elsewhere(usage, timings)
     return Quantities(
         input_tokens,
         output_tokens,
-        _part(_cached(usage, timings), input_tokens),
+        _part(cached, input_tokens) if cached else 0,
         _units(usage, input_tokens, output_tokens, unsaid),
     )
 
 
-def _cached(usage: Usage, timings: Timings | None) -> int | None:
-    details = usage.prompt_tokens_details
-    if details is not None and details.cached_tokens is not None:
-        return details.cached_tokens
+def _cached_elsewhere(usage: Usage, timings: Timings | None) -> int | None:
     if timings is not None and timings.cache_n is not None:
         return timings.cache_n
     return usage.prompt_cache_hit_tokens or usage.cached_tokens

@@ -18,6 +18,7 @@ from dure.gateway.protocol.calls import (
 from dure.gateway.protocol.endpoints.base import Headers
 from dure.gateway.protocol.endpoints.generating import GUARDED, STEERING, Generating
 
+_QUOTE = ord('"')
 _TEXT_PARTS = frozenset({"text", "refusal"})
 #: Fields by which a prompt may come to hold more than the body says, up to the whole context.
 _EXPANDING = frozenset({"chat_template", "chat_template_kwargs", "web_search_options"})
@@ -76,9 +77,10 @@ def _read_messages(call: Call) -> None:
 
 
 def _is_text(content: msgspec.Raw) -> bool:
-    first = first_byte(content)
-    if first != b"[":
-        return first in {b'"', b"n"}
+    if memoryview(content)[0] == _QUOTE:
+        return True
+    if first_byte(content) != b"[":
+        return first_byte(content) == b"n"
     try:
         return all(part.type in _TEXT_PARTS for part in _decode_parts(content))
     except UNREADABLE:

@@ -12,9 +12,9 @@ from dure.gateway.protocol.calls import (
     decode_bool,
     encode_fields,
     read_limits,
+    set_limit,
     typed,
     whole,
-    with_limit,
 )
 from dure.gateway.protocol.endpoints.base import ModelEndpoint
 from dure.gateway.protocol.errors import invalid, one_answer_at_a_time
@@ -80,7 +80,8 @@ class Generating(ModelEndpoint):
     ) -> bytes:
         fields: dict[str, Any] = dict(call.fields)
         fields["model"] = upstream_model
-        with_limit(fields, call, self.limit_names, self.default_limit(dialect), output_limit)
+        if output_limit is not None and not (call.limits == 1 and call.output_tokens == output_limit):
+            set_limit(fields, self.limit_names, self.default_limit(dialect), output_limit)
         if call.stream and not call.wants_usage:
             options = decode_any(fields["stream_options"]) if "stream_options" in fields else None
             fields["stream_options"] = {**(options or {}), "include_usage": True}

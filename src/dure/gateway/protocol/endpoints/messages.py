@@ -28,10 +28,10 @@ from dure.gateway.protocol.calls import (
     model_name,
     read_limits,
     refuse_copies,
+    set_limit,
     text_bytes,
     top_level,
     typed,
-    with_limit,
 )
 from dure.gateway.protocol.dialects import MessageUsage, message_quantities
 from dure.gateway.protocol.endpoints.base import Headers, ModelEndpoint
@@ -180,7 +180,8 @@ class Messages(ModelEndpoint):
     ) -> bytes:
         fields: dict[str, Any] = dict(call.fields)
         fields["model"] = upstream_model
-        with_limit(fields, call, _LIMITS, "max_tokens", output_limit)
+        if output_limit is not None:
+            set_limit(fields, _LIMITS, "max_tokens", output_limit)
         return encode_fields(fields)
 
     def upstream_headers(self, headers: Headers) -> bytes:

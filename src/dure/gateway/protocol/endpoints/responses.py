@@ -29,10 +29,10 @@ from dure.gateway.protocol.calls import (
     model_name,
     read_limits,
     refuse_copies,
+    set_limit,
     text_bytes,
     top_level,
     typed,
-    with_limit,
 )
 from dure.gateway.protocol.dialects import ResponseUsage, response_quantities
 from dure.gateway.protocol.endpoints.base import Headers, ModelEndpoint
@@ -154,7 +154,8 @@ class Responses(ModelEndpoint):
     ) -> bytes:
         fields: dict[str, Any] = dict(call.fields)
         fields["model"] = upstream_model
-        with_limit(fields, call, _LIMITS, _LIMITS[0], output_limit)
+        if output_limit is not None:
+            set_limit(fields, _LIMITS, "max_output_tokens", output_limit)
         return encode_fields(fields)
 
     def meter(self, call: Call, body: bytes, content_type: bytes) -> Quantities | None:
