@@ -76,6 +76,7 @@ class Charge:
         self._opened_loop = 0.0
         self._progress_at = 0.0
         self._progress_tokens = 0
+        call.meters = price.meters  # type: ignore[assignment]
         self.bounds = endpoint.bounds(call, model, award)
         self.hold = hold_micro_won(self.bounds, self._tariff)
         self.escrow = gateway.keeper.escrow(award.id)

@@ -239,7 +239,7 @@ class Relay:
         if self._phase == "sending":
             self._phase = "answering"
             self._charge.first_byte()
-            if connection.status == 200:
+            if connection.status == 200 and _is_plain(connection):
                 self._scanner = self._endpoint.scanner(self._call, _content_type(connection))
                 if self._scanner is not None:
                     self._gateway.open_streams += 1
@@ -266,7 +266,7 @@ class Relay:
         if not 200 <= status < 300:
             self._error_answer(connection, body)
             return
-        if connection.headers.get(b"content-encoding", b"identity") != b"identity":
+        if not _is_plain(connection):
             # We asked for none. Neither we nor the client could read it, so it is no answer to pay for.
             refusal = errors.upstream_broke(
                 self._model.name, "its answer is encoded in a way nobody asked for"
@@ -547,6 +547,10 @@ class Relay:
         first_byte_seconds = self._charge.first_byte_seconds
         if first_byte_seconds is not None:
             metrics.first_byte_seconds.observe(first_byte_seconds, endpoint)
+
+
+def _is_plain(connection: UpstreamConnection) -> bool:
+    return connection.headers.get(b"content-encoding", b"identity") == b"identity"
 
 
 def _content_type(connection: UpstreamConnection) -> bytes:

@@ -6,6 +6,7 @@ key means: the provider sees the one value that was admitted. What the fields of
 `endpoints/`; here is what they have in common.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -26,8 +27,9 @@ class Call(msgspec.Struct):
     generated for each of `prompts` prompts. `text_bytes` is an upper bound of the prompt's bytes of
     text; `only_text` is false where the prompt holds something else too (an image, audio, a file).
     `template_tokens` is what may be added to the text on its way to the model. `units` are upper bounds of
-    meters that are not tokens. `content_type` is that of the body for the provider, and `body` what its
-    endpoint wants to keep of a body that is not JSON.
+    meters that are not tokens. `meters` are the prices it is charged by, known once its model is.
+    `content_type` is that of the body for the provider, and `body` what its endpoint wants to keep of it
+    beside the fields.
     """
 
     endpoint: Endpoint
@@ -45,6 +47,7 @@ class Call(msgspec.Struct):
     template_tokens: int = 0
     extra_output_tokens: int = 0
     units: dict[str, int] = NOTHING
+    meters: Mapping[str, int] = NOTHING
     content_type: bytes = JSON
     body: Any = None
 

@@ -244,7 +244,7 @@ def insufficient_quota(
     )
     if largest_output_tokens is None:
         remedy = (
-            "Even the shortest answer to this input does not fit: shorten the input, or ask for more funds."
+            "Even the shortest answer to this input does not fit: send less at once, or ask for more funds."
         )
     else:
         remedy = (
@@ -256,6 +256,16 @@ def insufficient_quota(
         f"{needs} {remedy}",
         kind=INSUFFICIENT_QUOTA,
         headers=(("x-should-retry", "false"), ("x-dure-award-left-micro-won", str(left))),
+    )
+
+
+def audio_unreadable() -> Refusal:
+    return Refusal(
+        400,
+        "audio_unreadable",
+        "The recording's length cannot be told, and this model is priced by the second. "
+        "Send a whole file as WAV, MP3, FLAC, Ogg, MP4/M4A or WebM.",
+        param="file",
     )
 
 

@@ -133,5 +133,10 @@ def recorded_units(counted: Quantities | None, tariff: Tariff) -> dict[str, int]
     return {**counted.units, "request": 1} if tariff.request else counted.units
 
 
+def units_of(**quantities: int) -> dict[str, int]:
+    """Units by meter, without those that counted nothing."""
+    return {meter: quantity for meter, quantity in quantities.items() if quantity} or NOTHING
+
+
 def estimated_tokens(text_bytes: int) -> int:
     return -(-text_bytes // BYTES_PER_TOKEN)

@@ -69,6 +69,13 @@ class Form(NamedTuple):
         except UnicodeDecodeError:
             _invalid(f"the field '{name}' is not UTF-8", param=name)
 
+    def refuse_other_spellings(self, names: frozenset[str]) -> None:
+        """Some providers read names without regard to case or blanks; `names` must be written exactly."""
+        for part in self.parts:
+            folded = part.name.strip().casefold()
+            if folded != part.name and folded in names:
+                _invalid(f"the field '{part.name}' must be written '{folded}'", param=part.name)
+
     def content(self, part: Part) -> memoryview:
         return memoryview(self.body)[part.start : part.end]
 
