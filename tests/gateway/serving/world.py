@@ -128,7 +128,10 @@ class MockProvider:
                     if name
                 }
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
-                request = ProviderRequest(lines[0].split(" ")[1], headers, json.loads(body), reader, writer)
+                is_json = headers.get("content-type", "").startswith("application/json")
+                decoded = json.loads(body) if is_json else {}
+                request = ProviderRequest(lines[0].split(" ")[1], headers, decoded, reader, writer)
+                request.raw_body = body
                 self.requests.append(request)
                 await self.script(request)
                 await writer.drain()
@@ -148,6 +151,7 @@ class ProviderRequest:
         self.path: str = path
         self.headers: dict[str, str] = headers
         self.body: dict = body
+        self.raw_body = b""
         self.reader: asyncio.StreamReader = reader
         self.writer: asyncio.StreamWriter = writer
 
@@ -159,9 +163,9 @@ class ProviderRequest:
             + body
         )
 
-    def begin_stream(self) -> None:
+    def begin_stream(self, content_type: str = "text/event-stream", extra: str = "") -> None:
         self.writer.write(
-            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+            f"HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\n{extra}transfer-encoding: chunked\r\n\r\n".encode()
         )
 
     def event(self, data: dict | str) -> None:

@@ -67,7 +67,7 @@ class Speech(Renaming):
             0,
             1,
             model.max_output_tokens,
-            min(input_tokens, max(1, estimated_tokens(call.text_bytes))),
+            min(input_tokens, estimated_tokens(text.bytes)),
             units,
             {**units, "audio_output": spoken},
         )
