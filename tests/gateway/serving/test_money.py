@@ -54,7 +54,7 @@ def test_an_input_that_alone_is_too_expensive(tmp_path):
     async def scenario():
         async with world(tmp_path, micro_won=1_000) as here:
             refused = await here.call({**CHAT, "max_tokens": 1})
-            assert "shorten the input" in refused.error["message"]
+            assert "send less at once" in refused.error["message"]
 
     run(scenario)
 

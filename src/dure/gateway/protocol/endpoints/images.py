@@ -102,6 +102,7 @@ class PictureScanner(TypedEventScanner):
 
     __slots__ = ("_call", "_completed", "_sum")
 
+    ends_itself = True
     #: No event counts by itself; what an event is worth is said in `told`.
     content = re.compile(rb"(?!)")
     decode = msgspec.json.Decoder(_Event).decode

@@ -7,7 +7,7 @@ for a provider makes the whole whether it is heard to the end or not.
 """
 
 import re
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import msgspec
 
@@ -119,7 +119,8 @@ class SoundScanner:
         "said",
     )
 
-    mid_event = True
+    mid_event: bool = True
+    ends_itself: ClassVar[bool] = False
 
     def __init__(self, call: Call, content_type: bytes) -> None:
         self.counted: Quantities | None = None

@@ -18,6 +18,8 @@ class TypedEventScanner(EventScanner):
 
     __slots__ = ()
 
+    #: Not everyone who copied OpenAI sends the last event.
+    ends_itself = False
     decode: ClassVar[Any]
 
     def special(self, data: bytes) -> bool:
