@@ -54,4 +54,4 @@ clean:
 	find src -name '*.mo' -delete
 
 distclean: clean
-	rm -rf .venv .uv node_modules
+	rm -rf .venv .uv node_modules tests/sdk_node/node_modules

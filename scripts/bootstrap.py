@@ -309,6 +309,26 @@ def install_front_end():
     mark_done(stamp, digest)
 
 
+def install_node_client():
+    """OpenAI's client for Node.js, which tests drive."""
+    folder = ROOT / "tests" / "sdk_node"
+    stamp = folder / "node_modules" / ".dure-stamp"
+    digest = digest_of(folder / "package.json", folder / "package-lock.json")
+    if is_done(stamp, digest):
+        return
+    npm, environment = npm_command()
+    with step("OpenAI's client for Node.js, for the tests"):
+        command = [*npm, "ci", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund"]
+        run([*command, "--prefer-offline"], "Installing OpenAI's client for Node.js", env=environment)
+    mark_done(stamp, digest)
+
+
+def install_from_npm(dev):
+    install_front_end()
+    if dev:
+        install_node_client()
+
+
 def build_assets():
     control = ROOT / "src/dure/control"
     sources = [
@@ -382,7 +402,7 @@ def main():
     parser.add_argument("--browser", action="store_true", help="with a Chromium for the browser tests")
     arguments = parser.parse_args()
     try:
-        together(lambda: install_python_side(arguments.dev), install_front_end)
+        together(lambda: install_python_side(arguments.dev), lambda: install_from_npm(arguments.dev))
         build_assets()
         if arguments.browser:
             install_chromium()

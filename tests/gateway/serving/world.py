@@ -29,9 +29,9 @@ KEY = "dure-abcdefgh-0123456789abcdefghijklmnopqrstuv"
 INPUT, CACHED, OUTPUT = 120_000_000, 30_000_000, 480_000_000  # micro-won per million: ₩120, ₩30, ₩480
 
 
-def run[T](work: Callable[[], Awaitable[T]]) -> T:
+def run[T](work: Callable[[], Awaitable[T]], seconds: float = 20) -> T:
     async def bounded() -> T:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(seconds):
             return await work()
 
     return uvloop.run(bounded())
