@@ -27,8 +27,6 @@ from dure.gateway.protocol.sse import Scanner
 AUDIO_TOKENS_PER_SECOND = 10
 #: A second of a recording that is not read here, at 64 kbit/s.
 _BYTES_PER_SECOND = 8_000
-#: A figure beyond this is none: no upload lasts four months.
-_MOST_SECONDS = 10_000_000
 
 #: Unknown to OpenAI here, but providers that make a chat of the recording may heed them.
 _LIMITS = ("max_tokens", "max_completion_tokens")
@@ -227,6 +225,6 @@ def _seconds(said: Any) -> int | None:
             said = float(said)
         except ValueError:
             return None
-    if isinstance(said, bool) or not isinstance(said, int | float) or not 0 <= said <= _MOST_SECONDS:
+    if isinstance(said, bool) or not isinstance(said, int | float) or not 0 <= said * 1000 <= audio.MOST_MS:
         return None
     return int(-(-said // 1))
