@@ -175,3 +175,11 @@ def test_hostile_files_take_no_time_to_speak_of():
         length(content)
     # Each is below a tenth of a second on a slow machine; without its bound it would be many seconds.
     assert time.process_time() - begun < 10
+
+
+def test_a_length_of_years_is_none():
+    assert length(wav(rate=1, channels=1, bits=8, data=b"\0" * 20_000)) == 20_000_000
+    content = bytearray(recording("opus.ogg"))
+    last = content.rindex(b"OggS")
+    content[last + 6 : last + 14] = (1 << 60).to_bytes(8, "little")
+    assert length(bytes(content)) is None

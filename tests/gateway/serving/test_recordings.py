@@ -102,6 +102,53 @@ def test_tokens_of_sound_have_their_own_price(tmp_path):
     run(scenario)
 
 
+def test_llama_cpp_spells_its_details_in_another_way(tmp_path):
+    usage = {"type": "tokens", "input_tokens": 363, "output_tokens": 71, "total_tokens": 434}
+    said = {
+        "type": "transcript.text.done",
+        "text": "a",
+        "usage": {**usage, "input_tokens_details": {"cached_tokens": 358}},
+    }
+
+    async def scenario():
+        async with world(tmp_path) as here:
+            offer(here, "audio.transcriptions", input=3_000, cached_input=300, output=14_000)
+            here.publish("deployment", here.deployment_entry(dialect="llama.cpp"))
+            here.provider.script = saying(said)
+            assert (await transcribe(here)).status == 200
+            record = await here.record()
+            assert (record.input_tokens, record.cached_tokens, record.output_tokens) == (363, 358, 71)
+            assert record.estimated is False
+
+    run(scenario)
+
+
+def test_a_limit_that_the_form_brings_is_held_for(tmp_path):
+    async def scenario():
+        async with world(tmp_path) as here:
+            offer(here, "audio.transcriptions", input=3_000, output=14_000)
+            here.provider.script = answer_media
+            await transcribe(here, max_completion_tokens="100", max_tokens="50", stream="true")
+            assert here.journalled()[0][0].hold_micro_won == cost_micro_won(
+                ((16_000, 3_000 * WON), (100, 14_000 * WON))
+            )
+            for fields, code in (
+                ({"max_tokens": "2001"}, "invalid_value"),
+                ({"max_tokens": "many"}, "invalid_type"),
+                ({"n": "2"}, "invalid_value"),
+                ({"best_of": "2"}, "invalid_value"),
+                ({"n_predict": "2"}, "invalid_value"),
+            ):
+                refused = await transcribe(here, **fields)
+                assert (refused.status, refused.error["code"], refused.error["param"]) == (
+                    400,
+                    code,
+                    next(iter(fields)),
+                )
+
+    run(scenario)
+
+
 def test_tokens_that_nobody_counted_are_estimated_by_the_recordings_length(tmp_path):
     async def scenario():
         async with world(tmp_path) as here:

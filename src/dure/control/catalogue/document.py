@@ -43,6 +43,8 @@ REQUIRED_METERS: dict[str, tuple[tuple[str, ...], ...]] = {
 ENDPOINTS_OF_DIALECT: dict[str, frozenset[str]] = {
     "anthropic": frozenset({"messages"}),
     "openai": frozenset(ENDPOINTS) - {"messages"},
+    "llama.cpp": frozenset(ENDPOINTS)
+    - {"moderations", "audio.translations", "audio.speech", "images.generations"},
 }
 
 MAX_WON_PER_MILLION = 1_000_000_000

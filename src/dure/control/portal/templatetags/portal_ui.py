@@ -9,7 +9,7 @@ from django import template
 from django.core.paginator import Page
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language, gettext, pgettext
+from django.utils.translation import get_language, gettext, ngettext, pgettext
 from django.utils.translation import gettext_lazy as _
 
 from dure.contracts.money import MICRO_WON_PER_WON
@@ -181,6 +181,21 @@ def endpoint_name(endpoint: str) -> Any:
 @register.filter
 def meter_name(meter: str) -> Any:
     return _METERS.get(meter, meter)
+
+
+@register.filter
+def counted_units(units: dict[str, int]) -> list[str]:
+    """What a call counted that is no token, in words; parts of its tokens are left to their price."""
+    said = []
+    if n := units.get("second"):
+        said.append(ngettext("%(n)s second", "%(n)s seconds", n) % {"n": f"{n:,}"})
+    if n := units.get("character"):
+        said.append(ngettext("%(n)s character", "%(n)s characters", n) % {"n": f"{n:,}"})
+    if n := units.get("image"):
+        said.append(ngettext("%(n)s image", "%(n)s images", n) % {"n": f"{n:,}"})
+    if n := units.get("search"):
+        said.append(ngettext("%(n)s search", "%(n)s searches", n) % {"n": f"{n:,}"})
+    return said
 
 
 @register.filter

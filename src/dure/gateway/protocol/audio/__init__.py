@@ -14,7 +14,10 @@ from collections.abc import Callable
 
 from dure.gateway.protocol.audio import flac, mp4, mpeg, ogg, riff, webm
 
-__all__ = ["length_ms"]
+__all__ = ["MOST_MS", "length_ms"]
+
+#: A figure beyond this is none: no upload lasts four months.
+MOST_MS = 10_000_000_000
 
 _Reader = Callable[[bytes, int, int], int | None]
 
@@ -32,5 +35,8 @@ def length_ms(body: bytes, start: int, end: int) -> int | None:
     sound = mpeg.behind_id3(body, start, end)
     for offset, magic, reader in _BY_MAGIC:
         if body.startswith(magic, sound + offset, end):
-            return reader(body, sound, end)
-    return mpeg.length_ms(body, sound, end)
+            length = reader(body, sound, end)
+            break
+    else:
+        length = mpeg.length_ms(body, sound, end)
+    return length if length is not None and length <= MOST_MS else None

@@ -8,8 +8,8 @@ bitrate there is, 8 kbit/s, so that a decoder which finds more frames in them th
 _TICKS = 14_112_000
 _LOWEST_BYTES_PER_SECOND = 1_000
 _TICKS_PER_LOOSE_BYTE = _TICKS // _LOWEST_BYTES_PER_SECOND
-#: About 50 ms of work. What lies behind counts as loose bytes.
-_MAX_FRAMES = 250_000
+#: About a tenth of a second of work; a file of 32 MiB has more only near the lowest bitrate. The rest counts as loose bytes.
+_MAX_FRAMES = 500_000
 _MAX_SEARCHES = 4_096
 #: How far into the file its first frame may be.
 _MAX_LEAD_BYTES = 64 << 10

@@ -17,8 +17,6 @@ _MAX_CLUSTERS = 2_000
 _MAX_ELEMENTS = 20_000
 #: A block's time within its cluster is two bytes.
 _MAX_CLUSTER_TICKS = 32_767
-#: No recording that fits a request lasts longer, so a figure beyond it is no figure.
-_MAX_MS = 10_000 * 3_600_000
 
 
 class _Element(NamedTuple):
@@ -31,7 +29,7 @@ def length_ms(body: bytes, start: int, end: int) -> int | None:
     scale_ns, declared = _info(body, start, end)
     last = _last_block_end(body, start, end)
     milliseconds = -(-max(declared, last) * scale_ns // 1_000_000)
-    return milliseconds if 0 < milliseconds <= _MAX_MS else None
+    return milliseconds or None
 
 
 def _elements(body: bytes, start: int, end: int) -> Iterator[_Element]:

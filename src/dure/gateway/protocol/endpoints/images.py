@@ -107,7 +107,7 @@ class PictureScanner(TypedEventScanner):
     content = re.compile(rb"(?!)")
     decode = msgspec.json.Decoder(_Event).decode
     #: The usage stands behind the picture, in one event of several megabytes.
-    held_bytes = 48 << 20
+    held_bytes = 32 << 20
 
     def __init__(self, call: Call) -> None:
         super().__init__()

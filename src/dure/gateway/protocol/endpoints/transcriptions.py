@@ -3,7 +3,7 @@
 Models are priced by the second of the recording (`second`), or by tokens (`input` with its part `audio_input`,
 `output`). Seconds are held for by the recording's own length and charged by the provider's count: `usage` of the
 type `duration`, or `duration` of `verbose_json`. Where it counted neither (plain text, subtitles) the measured
-length is charged, `estimated`. Nothing in the form limits the tokens, so they are held for up to the model's.
+length is charged, `estimated`. Forms rarely limit the tokens, so they are held for up to the model's.
 """
 
 import re
@@ -27,10 +27,11 @@ from dure.gateway.protocol.sse import Scanner
 AUDIO_TOKENS_PER_SECOND = 10
 #: A second of a recording that is not read here, at 64 kbit/s.
 _BYTES_PER_SECOND = 8_000
-#: A figure beyond this is none: no upload lasts four months.
-_MOST_SECONDS = 10_000_000
 
-_GUARDED = frozenset({"file", "model", "stream"})
+#: Unknown to OpenAI here, but providers that make a chat of the recording may heed them.
+_LIMITS = ("max_tokens", "max_completion_tokens")
+_MULTIPLYING = ("n", "n_cmpl", "n_predict", "best_of")
+_GUARDED = frozenset({"file", "model", "stream", *_LIMITS, *_MULTIPLYING})
 _FLAGS = {"true": True, "1": True, "false": False, "0": False, "": False}
 
 
@@ -54,6 +55,7 @@ class _Usage(msgspec.Struct):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     input_token_details: _InputDetails | None = None
+    input_tokens_details: _InputDetails | None = None  # llama.cpp's spelling
 
 
 class _Answer(msgspec.Struct):
@@ -71,8 +73,6 @@ _decode_answer = msgspec.json.Decoder(_Answer).decode
 
 
 class _Recordings(ModelEndpoint):
-    dialects = frozenset({"openai"})
-
     def read(self, body: bytes, headers: Headers) -> Call:
         boundary = boundary_of(headers.get(b"content-type"))
         form = read_form(body, boundary)
@@ -87,6 +87,7 @@ class _Recordings(ModelEndpoint):
             )
         call = Call(self.name, name, {}, len(form.text("prompt") or ""), only_text=False)
         call.stream = _flag(form, "stream")
+        _read_limits(call, form)
         call.content_type = content_type_with(boundary)
         call.body = _Upload(form, model, file)
         return call
@@ -104,13 +105,18 @@ class _Recordings(ModelEndpoint):
         most = {"second": seconds + 1 + seconds // 100}
         if not charged_by_tokens(call):
             return Bounds(0, 0, 1, 0, 0, most, units_of(second=seconds))
+        if call.output_tokens is not None and call.output_tokens > model.max_output_tokens:
+            invalid(
+                f"'{call.output_field}' must be at most {model.max_output_tokens} for '{model.name}'.",
+                param=call.output_field,
+            )
         heard = min(model.context_length, seconds * AUDIO_TOKENS_PER_SECOND)
         estimated_input = min(model.context_length, heard + estimated_tokens(call.text_bytes))
         return Bounds(
             model.context_length,
             0,
             1,
-            model.max_output_tokens,
+            model.max_output_tokens if call.output_tokens is None else call.output_tokens,
             estimated_input,
             most,
             units_of(second=seconds, audio_input=heard),
@@ -148,6 +154,7 @@ class Transcriptions(_Recordings):
 class Translations(_Recordings):
     name = "audio.translations"
     path = "/v1/audio/translations"
+    dialects = frozenset({"openai"})
 
 
 class TranscriptScanner(TypedEventScanner):
@@ -169,6 +176,20 @@ class TranscriptScanner(TypedEventScanner):
             self.done = True
 
 
+def _read_limits(call: Call, form: Form) -> None:
+    for name in _MULTIPLYING:
+        if form.part(name) is not None:
+            invalid(f"'{name}' is not taken here: a recording has one transcript.", param=name)
+    for name in _LIMITS:
+        value = form.text(name)
+        if value is None:
+            continue
+        if not value.isascii() or not value.isdigit() or len(value) > 9:
+            invalid(f"'{name}' must be a whole number.", param=name, code="invalid_type")
+        if call.output_tokens is None or int(value) > call.output_tokens:
+            call.output_field, call.output_tokens = name, int(value)
+
+
 def _flag(form: Form, name: str) -> bool:
     value = _FLAGS.get((form.text(name) or "").lower())
     if value is None:
@@ -188,7 +209,7 @@ def _counted(call: Call, answer: _Answer | _Event) -> Quantities | None:
         return None
     if (read is None and charged_by_tokens(call)) or (seconds is None and "second" in call.meters):
         return None
-    details = usage.input_token_details or _InputDetails()
+    details = usage.input_token_details or usage.input_tokens_details or _InputDetails()
     tokens = read or 0
     heard = min(max(details.audio_tokens or 0, 0), tokens)
     cached = min(max(details.cached_tokens or 0, 0), tokens)
@@ -204,6 +225,6 @@ def _seconds(said: Any) -> int | None:
             said = float(said)
         except ValueError:
             return None
-    if isinstance(said, bool) or not isinstance(said, int | float) or not 0 <= said <= _MOST_SECONDS:
+    if isinstance(said, bool) or not isinstance(said, int | float) or not 0 <= said * 1000 <= audio.MOST_MS:
         return None
     return int(-(-said // 1))
