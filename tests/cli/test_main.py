@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from dure.cli._context import print_error
 from dure.cli._types import Moment
 from dure.cli.main import COMMANDS
 
@@ -96,7 +97,18 @@ def test_the_folder_may_be_named_in_three_ways(tmp_path: Path, place: str) -> No
     assert refused.stderr.startswith(f"error: There is no Dure in {folder}. (no_instance)\n")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"database_url": ""}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"database_url": ""}',
+        '{"database_url": "a\\u0000"}',
+        '{"database_url": "\\ud800"}',
+    ],
+)
 def test_a_damaged_instance_file_is_said(tmp_path: Path, content: str) -> None:
     (tmp_path / "instance.json").write_text(content)
     refused = dure("organisations", "list", "--data", str(tmp_path))
@@ -210,3 +222,89 @@ def test_an_argument_that_is_no_text() -> None:
         check=False,
     )
     assert (ended.returncode, b"(argument_not_text)" in ended.stderr) == (1, True), ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DURE_LOG_LEVEL", "LOUD"),
+        ("DURE_SMTP_PORT", "abc"),
+        ("DURE_PORTAL_URL", "http://[x"),
+        ("DURE_PORTAL_URL", "portal"),
+        ("DURE_SECRET_KEY", ""),
+    ],
+)
+@pytest.mark.parametrize("command", [["awards", "list"], ["portal", "--port", "0"]])
+def test_a_setting_that_makes_no_sense_is_named(
+    tmp_path: Path, command: list[str], name: str, value: str
+) -> None:
+    (tmp_path / "secret_key").write_bytes(b"\xff" * 40)
+    settings = {
+        "DURE_DATABASE_URL": "postgresql:///x", "DURE_SECRET_KEY": "x" * 60, "DURE_SMTP_HOST": "mail",
+        "DURE_DATA_DIR": str(tmp_path), name: value,
+    }  # fmt: skip
+    refused = dure(*command, **settings)
+    assert refused.returncode == 1
+    assert "(not_configured)" in refused.stderr
+    assert (name if value else "secret_key") in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_folder_that_was_removed_under_the_caller(tmp_path: Path) -> None:
+    program = f'mkdir gone && cd gone && rmdir ../gone && "{sys.executable}" -m dure.cli.main awards list'
+    refused = subprocess.run(
+        ["/bin/sh", "-c", program], env=CLEAN, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (refused.returncode, "(no_current_folder)" in refused.stderr) == (1, True), refused.stderr
+
+
+@pytest.mark.parametrize("name", ["가" * 70, "h" * 300])
+def test_a_host_with_an_impossible_name(tmp_path: Path, name: str) -> None:
+    settings = {"DURE_DATABASE_URL": "postgresql:///x", "DURE_SECRET_KEY": "x" * 60}
+    refused = dure("portal", "--port", "0", "--host", name, cwd=tmp_path, **settings)
+    assert (refused.returncode, "(cannot_listen)" in refused.stderr) == (1, True), refused.stderr
+
+
+@pytest.mark.parametrize("command", ["worker", "gateway"])
+def test_seconds_that_are_no_number(command: str) -> None:
+    refused = dure(command, "--drain-seconds", "nan")
+    assert (refused.returncode, "not a number of seconds" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("given", [b"\xff\xfe" * 10, b"a" * 5_000, b"long\x00enough-as-such"])
+def test_a_password_that_could_not_be_typed(given: bytes) -> None:
+    program = (
+        "import sys, click\n"
+        "from dure.cli import _context, people\n"
+        "sys.exit(_context.run(click.Command('x', callback=people._read_password), []))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], input=given, env=CLEAN, capture_output=True, check=False
+    )
+    assert (ended.returncode, b"(password_unusable)" in ended.stderr) == (1, True), ended.stderr
+
+
+def test_a_terminal_without_hangul_gets_numbers_and_json_stays_json() -> None:
+    program = (
+        "import sys, click\n"
+        "from dure.cli import _context\n"
+        "def say():\n"
+        "    click.echo('두레'); _context.print_json({'name': '두레 é'})\n"
+        "sys.exit(_context.run(click.Command('x', callback=say), []))\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program], env=CLEAN | {"PYTHONIOENCODING": "latin-1"}, capture_output=True,
+        check=False,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    text, line = said.stdout.splitlines()
+    assert text == rb"\ub450\ub808"
+    assert json.loads(line) == {"name": "두레 é"}
+
+
+def test_what_is_shown_of_input_is_bounded_and_printable(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error("code", "begin \x1b[31m \u202e" + "x" * 100_000 + " end")
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: begin \ufffd[31m \ufffdxxx")
+    assert shown.endswith("xxx end (code)\n")
+    assert len(shown) < 1_000

@@ -14,6 +14,7 @@ instead and needs no folder.
 
 import errno
 import functools
+import io
 import json
 import os
 import sys
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from dure.control.foundation.actors import Actor
 
 DEFAULT_FOLDER = ".dure"
+_MOST_SHOWN = 800
 #: What DIR/instance.json says, and the environment variable that carries it.
 INSTANCE_VARIABLES = {
     "database_url": "DURE_DATABASE_URL",
@@ -54,9 +56,15 @@ class Refusal(click.ClickException):
 
 
 def print_error(code: str, message: str, remedy: str = "") -> None:
-    click.echo(f"error: {' '.join(message.split())} ({code})", err=True)
+    click.echo(f"error: {one_line(message)} ({code})", err=True)
     if remedy:
-        click.echo(f"  {remedy}", err=True)
+        click.echo(f"  {one_line(remedy)}", err=True)
+
+
+def one_line(text: str) -> str:
+    """What a person or a file gave, fit for a terminal: no control characters, and no more than a few lines."""
+    line = "".join(sign if sign.isprintable() else "\ufffd" for sign in " ".join(text.split()))
+    return line if len(line) <= _MOST_SHOWN else f"{line[: _MOST_SHOWN // 2]} … {line[-_MOST_SHOWN // 2 :]}"
 
 
 # Finding the instance
@@ -93,7 +101,15 @@ def named_folder() -> Path | None:
 
 def data_folder() -> Path:
     """--data, else DURE_DATA_DIR, else .dure here."""
-    return (named_folder() or Path(os.environ.get("DURE_DATA_DIR") or DEFAULT_FOLDER)).absolute()
+    folder = named_folder() or Path(os.environ.get("DURE_DATA_DIR") or DEFAULT_FOLDER)
+    try:
+        return folder.absolute()
+    except FileNotFoundError:
+        raise Refusal(
+            "no_current_folder",
+            "The current folder has been removed.",
+            remedy="Change to another, or name the data folder in full with --data.",
+        ) from None
 
 
 def enter_instance() -> None:
@@ -114,6 +130,8 @@ def _instance(folder: Path) -> dict[str, str]:
     try:
         found = json.loads(path.read_text())
         if not isinstance(found, dict) or not found.get("database_url"):
+            raise ValueError
+        if any("\0" in str(value) or _is_no_text(str(value)) for value in found.values()):
             raise ValueError
     except FileNotFoundError:
         raise Refusal(
@@ -181,10 +199,13 @@ def operator() -> "Actor":
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on one line; dataclasses, UUIDs, times, decimals and translated texts included."""
+    """One JSON value on one line; dataclasses, UUIDs, times, decimals and translated texts included.
+
+    JSON is UTF-8 wherever it goes, so it passes the terminal's encoding by.
+    """
     import msgspec
 
-    click.echo(msgspec.json.encode(value, enc_hook=str).decode())
+    click.echo(msgspec.json.encode(value, enc_hook=str))
 
 
 def print_json_lines(values: Iterable[Any]) -> None:
@@ -273,6 +294,9 @@ def _open_closed_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - open as long as the process lives
+    # What the terminal's encoding has no sign for is shown by its number, not answered with a failure.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _drop_output() -> None:
@@ -284,26 +308,9 @@ def _explain(error: Exception) -> int:
         import traceback
 
         traceback.print_exception(error)
-    if isinstance(error, UnicodeEncodeError) and any(map(_is_no_text, sys.argv)):
-        print_error(
-            "argument_not_text",
-            f"The argument {next(filter(_is_no_text, sys.argv))!r} is not UTF-8 text.",
-            "Write it again in a terminal that is set to UTF-8.",
-        )
-    elif "connection info string" in str(error) and _is_a(error, "psycopg", "ProgrammingError", cause=True):
-        print_error(
-            "database_url_invalid",
-            "The database's address is not a PostgreSQL address.",
-            "DURE_DATABASE_URL is like postgresql://user@host:5432/name; `dure up` writes its own into --data.",
-        )
-    elif isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
-        _drop_output()
-        print_error(
-            "output_lost",
-            "The output could not be written: no space is left. What was asked for may have been done.",
-            "Make room and look with one of the list commands.",
-        )
-    elif _is_a(error, "django.db.utils", "DataError"):
+    if _from_outside(error):
+        return 1
+    if _is_a(error, "django.db.utils", "DataError"):
         print_error(
             "input_invalid",
             f"A value cannot be stored: {_first_line(error)}. Nothing was changed.",
@@ -339,6 +346,40 @@ def _explain(error: Exception) -> int:
             "Set DURE_DEBUG=1 to see where, and report it.",
         )
     return 1
+
+
+def _from_outside(error: Exception) -> bool:
+    """Say so, and answer True, if what failed is what the command was given: arguments, settings, files."""
+    if isinstance(error, UnicodeEncodeError) and any(map(_is_no_text, sys.argv)):
+        print_error(
+            "argument_not_text",
+            f"The argument {next(filter(_is_no_text, sys.argv))!r} is not UTF-8 text.",
+            "Write it again in a terminal that is set to UTF-8.",
+        )
+    elif any(text in str(error) for text in ("connection info string", "bad value for connect")) and _is_a(
+        error, "psycopg", "ProgrammingError", cause=True
+    ):
+        print_error(
+            "database_url_invalid",
+            "The database's address is not a PostgreSQL address.",
+            "DURE_DATABASE_URL is like postgresql://user@host:5432/name; `dure up` writes its own into --data.",
+        )
+    elif isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+        _drop_output()
+        print_error(
+            "output_lost",
+            "The output could not be written: no space is left. What was asked for may have been done.",
+            "Make room and look with one of the list commands.",
+        )
+    elif isinstance(error, OSError) and isinstance(error.filename, str | bytes):
+        print_error(
+            "file_unusable",
+            f"{os.fsdecode(error.filename)}: {error.strerror}.",
+            "Name another file or folder, or look to whom it belongs.",
+        )
+    else:
+        return False
+    return True
 
 
 def _is_a(error: BaseException, module: str, name: str, *, cause: bool = False) -> bool:

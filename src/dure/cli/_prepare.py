@@ -51,14 +51,15 @@ def main() -> int:
     arguments = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dure.control.config.settings")
     import django
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management.base import CommandError
     from django.db import DatabaseError
 
-    django.setup()
     try:
+        django.setup()
         _await_database()
         result = _prepare(demo=arguments.demo, data=arguments.data, model_url=arguments.model_url)
-    except (CommandError, DatabaseError) as error:
+    except (CommandError, DatabaseError, ImproperlyConfigured) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     print(json.dumps(result, ensure_ascii=False))

@@ -1,6 +1,7 @@
 """What the commands that serve check before they start."""
 
 import errno
+import importlib
 import os
 import socket
 from pathlib import Path
@@ -23,6 +24,16 @@ def require_settings() -> None:
             "No secret key is set; sessions could not be signed.",
             remedy="Set DURE_SECRET_KEY to a long random text, the same for all processes of this deployment.",
         )
+
+
+def check_settings() -> None:
+    """Read the control plane's settings as its processes will, so that a wrong one is a sentence here."""
+    from django.core.exceptions import ImproperlyConfigured
+
+    try:
+        importlib.import_module("dure.control.config.settings")
+    except ImproperlyConfigured as error:
+        raise Refusal("not_configured", str(error)) from None
 
 
 def check_port(host: str, port: int) -> None:
@@ -53,6 +64,7 @@ def free_port(host: str) -> int:
 def _socket(host: str) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0][0]
-    except OSError as error:
-        raise Refusal("cannot_listen", f"There is no address {host}: {error.strerror or error}.") from None
+    except (OSError, UnicodeError) as error:  # an overlong name is the latter
+        why = getattr(error, "strerror", None) or error
+        raise Refusal("cannot_listen", f"There is no address {host}: {why}.") from None
     return socket.socket(family)

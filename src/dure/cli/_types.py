@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
@@ -70,6 +71,18 @@ class Duration(click.ParamType[timedelta]):
         if match is None:
             self.fail(f"{text!r} is not a duration like 30m, 24h, 7d or 0.", param, ctx)
         return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+class Seconds(click.FloatRange):
+    """Seconds from 0 to an hour. `nan` lies in no range, and click's comparison lets it pass."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 3600)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if str(value).strip().lower().lstrip("+-") == "nan":
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return float(super().convert(value, param, ctx))
 
 
 def show_won(micro_won: int) -> str:

@@ -58,7 +58,7 @@ def _explain(error: "DureError", name: str) -> None:
         where = f"{name}:{problem['line']}:{problem['column']}" if problem["line"] else name
         field = f"{problem['field']}: " if problem["field"] else ""
         remedy = f" {problem['remedy']}" if problem["remedy"] else ""
-        click.echo(f"{where}: {field}{problem['message']}{remedy}", err=True)
+        click.echo(_context.one_line(f"{where}: {field}{problem['message']}{remedy}"), err=True)
 
 
 @catalogue.command("list")

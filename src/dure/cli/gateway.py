@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dure.cli import _context
+from dure.cli import _context, _types
 
 
 def _database_url(given: str | None) -> str:
@@ -74,7 +74,7 @@ _database_url_option = click.option(
               help="Written as JSON (host, port, pids) when ready, removed at the end.")  # fmt: skip
 @click.option("--overlap", is_flag=True,
               help="Start beside a node that still listens on the port: restart without a gap.")  # fmt: skip
-@click.option("--drain-seconds", type=click.FloatRange(0, 3600), default=30.0, show_default=True,
+@click.option("--drain-seconds", type=_types.Seconds(), default=30.0, show_default=True,
               help="How long running requests may take to finish when stopping.")  # fmt: skip
 @click.pass_context
 def gateway(
@@ -116,7 +116,7 @@ def gateway(
         raise _context.Refusal(
             "port_in_use", str(busy), remedy="Choose another with --port; 0 picks a free one."
         ) from None
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # an overlong name of a host is the latter
         raise _context.Refusal("gateway_cannot_start", f"The gateway cannot start: {error}") from None
 
 

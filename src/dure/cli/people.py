@@ -8,6 +8,7 @@ import click
 from dure.cli._context import Refusal, control_plane, json_option, operator, print_json, print_rows
 
 _ROLES = ("administrator", "developer", "viewer", "provider_manager", "officer", "operator", "auditor")
+_LONGEST_PASSWORD = 1_000
 
 
 @click.group()
@@ -131,9 +132,14 @@ def _read_password() -> str:
     if sys.stdin.isatty():
         text = click.prompt("Password", hide_input=True, err=True)
     else:
-        text = sys.stdin.readline().rstrip("\r\n")
+        text = sys.stdin.readline(_LONGEST_PASSWORD + 2).rstrip("\r\n")
     if not text:
         raise Refusal("password_missing", "Standard input held no password.")
+    if len(text) > _LONGEST_PASSWORD or not text.isprintable():
+        raise Refusal(
+            "password_unusable",
+            f"A password is one line of UTF-8 text without control characters, {_LONGEST_PASSWORD} signs at most.",
+        )
     return str(text)
 
 

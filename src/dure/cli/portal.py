@@ -25,7 +25,7 @@ def portal(host: str, port: int, workers: int, threads: int) -> None:
     Reads DURE_DATABASE_URL, DURE_SECRET_KEY (or DURE_DATA_DIR/secret_key), DURE_PORTAL_URL (the address
     people use), DURE_GATEWAY_URL. TLS belongs to the balancer in front; set DURE_BEHIND_PROXY=1 then.
     """
-    from dure.cli._serving import check_port, free_port, require_settings
+    from dure.cli._serving import check_port, check_settings, free_port, require_settings
 
     _context.enter_instance()
     require_settings()
@@ -34,6 +34,7 @@ def portal(host: str, port: int, workers: int, threads: int) -> None:
     else:
         port = free_port(host)
     os.environ.setdefault("DURE_PORTAL_URL", f"http://{host}:{port}")
+    check_settings()
 
     from granian.constants import Interfaces
     from granian.log import LogLevels

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dure.cli import _context
+from dure.cli import _context, _types
 
 #: Beyond the tasks: telling the database that this worker is gone.
 GOODBYE_SECONDS = 3.0
@@ -16,7 +16,7 @@ GOODBYE_SECONDS = 3.0
 @click.command()
 @click.option("--concurrency", envvar="DURE_WORKER_CONCURRENCY", type=click.IntRange(1, 64), default=2,
               show_default=True, help="Tasks at once.")  # fmt: skip
-@click.option("--drain-seconds", type=click.FloatRange(0, 3600), default=10.0, show_default=True,
+@click.option("--drain-seconds", type=_types.Seconds(), default=10.0, show_default=True,
               help="How long running tasks may take to finish when stopping.")  # fmt: skip
 @click.option("--ready-file", type=click.Path(dir_okay=False, path_type=Path),
               help="Written when the worker has begun, removed at the end.")  # fmt: skip

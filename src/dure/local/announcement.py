@@ -117,6 +117,8 @@ def instructions(summary: dict[str, Any]) -> str:
         blocks[-1] += f"\nAPI key   {key}"
         blocks.append(_curl(gateway, key))
         blocks.append(_python(gateway, key))
+    elif users:
+        blocks.append("The demonstration's API key was revoked. Issue another: dure keys issue --award ID")
     else:
         blocks.append(
             "There is no demonstration here. `dure --help` shows how to add organisations, awards and keys."

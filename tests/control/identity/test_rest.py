@@ -91,8 +91,12 @@ def test_a_wrong_organisation_names_its_field(officer: Caller, body: Any, code: 
     assert Organisation.objects.count() == 1
 
 
-@pytest.mark.parametrize("text", ["{", "", "\x00", '{"slug": "\\ud800"}', "[" * 5000])
-def test_a_body_that_is_no_json_is_refused(officer: Caller, text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["{", "", "\x00", '{"slug": "\\ud800"}', "[" * 5000, b"\xff", '{"krw": NaN}', '{"krw": 1' + "0" * 5000 + "}",
+     '{"slug": "a"}'.encode("utf-16")],
+)  # fmt: skip
+def test_a_body_that_is_no_json_is_refused(officer: Caller, text: str | bytes) -> None:
     answer = officer.client.generic("POST", "/api/v1/organisations", text, content_type="application/json")
     assert answer.status_code in {400, 422}
     assert answer.json()["error"]["code"] in {"request_invalid", "input_invalid"}
@@ -224,3 +228,13 @@ def test_the_apis_document_is_there_for_everybody(client: Client) -> None:
     document = client.get("/api/v1/openapi.json").json()
     assert "/api/v1/organisations/{slug}" in document["paths"]
     assert client.get("/api/v1/docs").status_code == 200
+
+
+@pytest.mark.parametrize(("text", "status"), [("\\ud800", 400), ("a\\udfff", 400), ("\\ud83d\\ude00", 404)])
+def test_half_of_a_surrogate_pair_never_reaches_the_database(officer: Caller, text: str, status: int) -> None:
+    body = f'{{"programme": "{text}", "organisation": "ministry", "krw": 1}}'
+    answer = officer.client.generic("POST", "/api/v1/awards", body, content_type="application/json")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (
+        status,
+        "request_invalid" if status == 400 else "programme_not_found",
+    )

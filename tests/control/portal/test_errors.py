@@ -4,6 +4,7 @@ import logging
 
 import pytest
 from django.conf import settings
+from django.db import OperationalError
 from django.test import Client, RequestFactory
 from django.utils import translation
 
@@ -84,3 +85,51 @@ def test_a_strange_host_takes_one_short_line_in_the_log():
     assert line.startswith("WARNING Invalid host: xxx")
     assert len(line) < 350
     assert "\n" not in line
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/api/v1/nowhere", 404, "not_found"),
+        ("GET", "/api/v1/models/%0a", 404, "not_found"),
+        ("POST", "/api/v1/models", 405, "method_not_allowed"),
+        ("OPTIONS", "/api/v1/models", 405, "method_not_allowed"),
+        ("NONSENSE", "/api/v1/models", 405, "method_not_allowed"),
+    ],
+)
+def test_rest_says_in_its_own_shape_what_never_reached_an_operation(method, path, status, code):
+    answer = Client(headers={"cookie": "dure_language=en"}).generic(method, path)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["field"]) == (status, code, None)
+    assert set(error) == {"code", "message", "field", "remedy"}
+    if status == 405:
+        assert answer.headers["Allow"] == "GET"
+        assert error["remedy"] == "Possible is: GET."
+
+
+def test_a_strange_host_is_refused_in_json_below_the_api():
+    answer = Client(headers={"host": "evil.example"}).get("/api/v1/models")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "request_invalid")
+    assert (
+        errors.server_error(RequestFactory().get("/api/v1/me")).headers["Content-Type"] == "application/json"
+    )
+
+
+@pytest.mark.django_db
+def test_a_method_that_a_page_does_not_take_gets_words():
+    answer = Client(headers={"cookie": "dure_language=en"}).get("/language/")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+    assert "GET is not possible here." in answer.text
+
+
+@pytest.mark.django_db
+def test_a_database_that_is_away_is_not_a_failure_of_the_page(monkeypatch, caplog):
+    def away(**_):
+        raise OperationalError("connection timeout expired\nmore")
+
+    monkeypatch.setattr("dure.control.catalogue.selectors.models", away)
+    answer = Client(headers={"cookie": "dure_language=en"}).get("/models/")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "Traceback" not in caplog.text
+    assert "the database is away: connection timeout expired" in caplog.text

@@ -109,3 +109,16 @@ def test_choice_of_language_reaches_the_person(world):
     client = _client("startup", "developer")
     client.post("/language/", {"language": "en", "next": "/models/"})
     assert Person.objects.get().language == "en"
+
+
+#: No number, or none that Python would read, though `str.isdigit` says so of the first three.
+NO_NUMBERS = ("²", "①", "9" * 5_000, "9" * 30, "-1", "1.5", "\0")
+
+
+@pytest.mark.parametrize("text", NO_NUMBERS)
+def test_an_address_with_a_number_that_is_none(world, text):
+    assert _client("startup", "developer").get("/awards/", {"page": text}).status_code == 200
+    assert _client("company", "viewer").get("/earnings/", {"days": text}).status_code == 200
+    book = _client("ministry", "auditor")
+    for name in ("before", "account"):
+        assert book.get(f"/ledger/{world.id}/", {name: text}).status_code == 200

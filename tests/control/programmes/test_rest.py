@@ -147,7 +147,7 @@ def test_who_is_let_in(world: World, call: Callable[..., Call]) -> None:
         ("POST", "/awards", {"programme": "hyperscale", "organisation": "haneul", "krw": 10**40}, 422),
         ("POST", "/awards", {"programme": "hyperscale", "organisation": "haneul", "krw": -1}, 422),
         ("POST", "/awards", {"programme": "x\x00", "organisation": "haneul", "krw": 1}, 422),
-        ("POST", "/awards", {"programme": "hyperscale", "organisation": "\ud800", "krw": 1}, 404),
+        ("POST", "/awards", {"programme": "hyperscale", "organisation": "\ud800", "krw": 1}, 400),
         ("POST", "/awards", [], 422),
         ("POST", "/programmes", {"slug": "A B", "name_ko": "x", "krw": 1}, 422),
         ("POST", "/programmes", {"slug": "x", "name_ko": "a\x00", "krw": 1}, 422),

@@ -334,3 +334,9 @@ def test_a_disk_that_is_really_full(loop: asyncio.AbstractEventLoop, small_disk:
     until(loop, lambda: writer.healthy)
     writer.close()
     assert sequences(folder) == list(range(1, writer.last_sequence + 1))
+
+
+def test_only_numbers_name_segments(tmp_path: Path) -> None:
+    for name in ("00000001.journal", "².journal", "9" * 30 + ".journal", "-1.journal", "1.journal~"):
+        (tmp_path / name).touch()
+    assert segments(tmp_path) == [(1, tmp_path / "00000001.journal")]

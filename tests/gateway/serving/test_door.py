@@ -163,6 +163,11 @@ def test_a_model_that_is_not_there(tmp_path):
     error_of(tmp_path, body={**CHAT, "model": "gpt-9"}, status=404, code="model_not_found")
 
 
+def test_a_name_without_end_is_not_sent_back(tmp_path):
+    answer = error_of(tmp_path, body={**CHAT, "model": "m" * 100_000}, status=404, code="model_not_found")
+    assert len(answer.error["message"]) < 500
+
+
 def test_an_unknown_path(tmp_path):
     error_of(tmp_path, path="/v2/chat", status=404, code="unknown_url")
 

@@ -207,6 +207,45 @@ def test_other_errors_are_put_into_that_shape(tmp_path):
     failed(tmp_path, unavailable, status=503, code="upstream_error")
 
 
+@pytest.mark.parametrize(
+    "message",
+    ["Failed to parse tools: x", "Failed to parse messages: x", "image input is not supported - hint: x"],
+)
+def test_what_llama_cpp_cannot_read_is_not_its_failure(tmp_path, message):
+    async def refuses(request: ProviderRequest) -> None:
+        body = {"error": {"code": 500, "message": message, "type": "server_error"}}
+        request.answer(json.dumps(body).encode(), status="500 Internal Server Error")
+
+    answer = failed(tmp_path / "a", refuses, status=400, code="upstream_error", dialect="llama.cpp")
+    assert answer.error == {
+        "message": message, "type": "invalid_request_error", "param": None, "code": "upstream_error",
+    }  # fmt: skip
+    failed(tmp_path / "b", refuses, status=500, code="upstream_error", dialect="openai")
+
+
+def test_an_error_that_is_almost_of_that_shape_is_made_so_and_keeps_what_it_says(tmp_path):
+    async def refuses(request: ProviderRequest) -> None:
+        body = {
+            "error": {"code": 400, "message": "too long", "type": "exceed_context_size_error", "n_ctx": 8}
+        }
+        request.answer(json.dumps(body).encode(), status="400 Bad Request")
+
+    answer = failed(tmp_path, refuses, status=400, code="upstream_error")
+    assert answer.error == {
+        "message": "too long", "type": "exceed_context_size_error", "param": None, "code": "upstream_error",
+        "n_ctx": 8,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("error", ['{"message": 3}', '{"message": ""}', '"gone"', "{}"])
+def test_an_error_that_says_nothing_readable(tmp_path, error):
+    async def refuses(request: ProviderRequest) -> None:
+        request.answer(b'{"error": %b}' % error.encode(), status="400 Bad Request")
+
+    answer = failed(tmp_path, refuses, status=400, code="upstream_error")
+    assert "no readable error" in answer.error["message"]
+
+
 def test_a_refused_credential_is_not_the_callers_fault(tmp_path):
     async def refuses(request: ProviderRequest) -> None:
         request.answer(

@@ -4,14 +4,17 @@ A caller is a person: by a personal access token (`Authorization: Bearer dure-pa
 portal's session, which then needs the CSRF token as pages do.
 """
 
+import json
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Any, NoReturn
 
 from django.db import DataError, OperationalError
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
+from ninja.parser import Parser
 from ninja.utils import check_csrf
 
 from dure import __version__
@@ -35,11 +38,27 @@ def caller(request: Request) -> bool:
     return True
 
 
+class StrictParser(Parser):
+    """JSON as RFC 8259 has it: UTF-8, no NaN, and no half of a surrogate pair, which is no text to store."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        text = request.body.decode()
+        found = json.loads(text, parse_constant=_no_number)
+        if "\\ud" in text.lower():
+            json.dumps(found, ensure_ascii=False).encode()
+        return found
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
+
+
 api = NinjaAPI(
     title="Dure",
     version=__version__,
     description="From a decision at the table to a token on the wire, one ledger.",
     auth=caller,
+    parser=StrictParser(),
     urls_namespace="api",
 )
 
@@ -67,7 +86,15 @@ def _input(request: Request, error: ValidationError) -> HttpResponse:
 
 @api.exception_handler(HttpError)
 def _http(request: Request, error: HttpError) -> HttpResponse:
-    body = {"code": "request_invalid", "message": str(error), "field": None, "remedy": ""}
+    unread = error.__cause__ is not None  # by the parser, whose own words are for programmers of ninja
+    body = {
+        "code": "request_invalid",
+        "message": gettext("The body cannot be read as JSON in UTF-8. Nothing was changed.")
+        if unread
+        else str(error),
+        "field": None,
+        "remedy": gettext("Compare what you sent with the API's document at /api/v1/docs.") if unread else "",
+    }
     return api.create_response(request, {"error": body}, status=error.status_code)
 
 

@@ -3,9 +3,10 @@
 `DURE_DATABASE_URL` is required. Everything else has a safe default; `dure up` sets what it needs.
 """
 
+import logging
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
@@ -17,6 +18,31 @@ from dure import __version__
 
 def _flag(name: str) -> bool:
     return os.environ.get(name, "").lower() in {"1", "true", "yes", "on"}
+
+
+def _whole(name: str, default: int) -> int:
+    text = os.environ.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ImproperlyConfigured(f"{name} is not a whole number: {text!r}")
+    return int(text)
+
+
+def _portal_address(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+            raise ValueError
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"DURE_PORTAL_URL is not an address like https://dure.example.kr: {url!r}"
+        ) from None
+    return parts
+
+
+def _log_level(name: str) -> str:
+    if name.upper() not in logging.getLevelNamesMapping():
+        raise ImproperlyConfigured(f"DURE_LOG_LEVEL is not a level like WARNING or INFO: {name!r}")
+    return name.upper()
 
 
 def _database(url: str) -> dict[str, object]:
@@ -53,13 +79,20 @@ def _secret_key() -> str:
     if key := os.environ.get("DURE_SECRET_KEY"):
         return key
     if DURE_DATA_DIR and (path := DURE_DATA_DIR / "secret_key").is_file():
-        return path.read_text().strip()
+        try:
+            if key := path.read_text().strip():
+                return key
+        except (OSError, UnicodeDecodeError):
+            pass
+        raise ImproperlyConfigured(
+            f"{path} holds no secret key that can be read; write a long random text into it"
+        )
     raise ImproperlyConfigured("DURE_SECRET_KEY is not set, and there is no secret_key file in DURE_DATA_DIR")
 
 
 SECRET_KEY = _secret_key()
 DEBUG = _flag("DURE_DEBUG")
-_portal = urlsplit(DURE_PORTAL_URL)
+_portal = _portal_address(DURE_PORTAL_URL)
 ALLOWED_HOSTS = [
     *filter(None, os.environ.get("DURE_ALLOWED_HOSTS", "").split(",")),
     _portal.hostname or "localhost",
@@ -198,7 +231,7 @@ if _smtp_host := os.environ.get("DURE_SMTP_HOST"):
         "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
         "OPTIONS": {
             "host": _smtp_host,
-            "port": int(os.environ.get("DURE_SMTP_PORT", "25")),
+            "port": _whole("DURE_SMTP_PORT", 25),
             "username": os.environ.get("DURE_SMTP_USER", ""),
             "password": os.environ.get("DURE_SMTP_PASSWORD", ""),
             "use_tls": _flag("DURE_SMTP_TLS"),
@@ -227,5 +260,5 @@ LOGGING = {
     },
     # A request that was refused for what it is (a strange Host, a thousand fields) is no failure of ours.
     "loggers": {"django.security": {"handlers": ["refused"], "propagate": False}},
-    "root": {"handlers": ["console"], "level": os.environ.get("DURE_LOG_LEVEL", "WARNING")},
+    "root": {"handlers": ["console"], "level": _log_level(os.environ.get("DURE_LOG_LEVEL") or "WARNING")},
 }

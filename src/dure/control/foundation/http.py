@@ -1,5 +1,6 @@
 """The request as this project's middleware leaves it, so that types say what views rely on."""
 
+import re
 from typing import TYPE_CHECKING
 
 from django.http import HttpRequest
@@ -15,3 +16,13 @@ class Request(HttpRequest):
 
     actor: Actor
     htmx: "HtmxDetails"
+
+
+#: `str.isdigit` takes “²” as well, which `int` does not; and `int` refuses thousands of digits.
+_WHOLE = re.compile(r"[0-9]{1,19}")
+
+
+def whole_number(text: str, *, most: int = 2**63 - 1) -> int | None:
+    """The whole number that an address or a form gives, from 0 to `most`; None for anything else."""
+    number = int(text) if _WHOLE.fullmatch(text) else None
+    return number if number is None or number <= most else None

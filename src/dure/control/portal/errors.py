@@ -1,22 +1,37 @@
-"""Error pages: what happened, that nothing was lost, what to do next. No page ever shows a traceback."""
+"""Error pages: what happened, that nothing was lost, what to do next. No page ever shows a traceback.
+
+Below /api/ the same is said as JSON in the shape of `config.api`, for what never gets that far: unknown
+addresses, methods and requests that Django refuses.
+"""
 
 import logging
 from collections.abc import Callable
 
-from django.db import DataError
-from django.http import HttpRequest, HttpResponse
+from django.db import DataError, OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.utils.translation import get_language, gettext
 
 from dure.control.foundation.errors import DureError
+from dure.control.identity.middleware import API
 
 logger = logging.getLogger(__name__)
 
 
 def error_page(
-    request: HttpRequest, *, status: int, heading: str, text: str, remedy: str = "", back: str = ""
+    request: HttpRequest,
+    *,
+    status: int,
+    code: str,
+    heading: str,
+    text: str,
+    remedy: str = "",
+    back: str = "",
 ) -> HttpResponse:
+    """The page, or for REST and partial updates the same without one."""
+    if request.path.startswith(API):
+        return _json(status, code, text, remedy)
     actor = getattr(request, "actor", None)
     signed_in = actor is not None and actor.kind == "person"
     context = {
@@ -34,10 +49,16 @@ def error_page(
     return HttpResponse(render_to_string("portal/error.html", context, request=request), status=status)
 
 
+def _json(status: int, code: str, message: str, remedy: str = "") -> HttpResponse:
+    body = {"code": code, "message": message, "field": None, "remedy": remedy}
+    return JsonResponse({"error": body}, status=status)
+
+
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     return error_page(
         request,
         status=400,
+        code="request_invalid",
         heading=gettext("This request cannot be read"),
         text=gettext("The address or the form was damaged on its way. Nothing was changed."),
         remedy=gettext("Go back and try once more."),
@@ -48,6 +69,7 @@ def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpR
     return error_page(
         request,
         status=403,
+        code="forbidden",
         heading=gettext("Your role does not allow this"),
         text=gettext("The page exists, but not for the role you act in. Nothing was changed."),
         remedy=gettext(
@@ -60,6 +82,7 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
     return error_page(
         request,
         status=404,
+        code="not_found",
         heading=gettext("There is nothing here"),
         text=gettext("The address may be mistyped, or what was here is not yours to see."),
     )
@@ -75,6 +98,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
         else "Your request was not carried out and nothing was changed. Please try again shortly."
         " Calls and their accounting go on independently of this page."
     )
+    if request.path.startswith(API):
+        return _json(500, "internal_error", f"{title}. {text}")
     home = "첫 화면으로" if korean else "Go to the first page"
     language = "ko" if korean else "en"
     try:
@@ -98,11 +123,26 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return error_page(
         request,
         status=403,
+        code="csrf_failed",
         heading=gettext("This form has expired"),
         text=gettext("For your safety a form is valid for one visit only. Nothing was changed."),
         remedy=gettext("Load the page again and send the form once more; your browser must accept cookies."),
         back=request.path,
     )
+
+
+def _not_allowed(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Words for Django's and ninja's bare answer to a method that an address does not take."""
+    answer = error_page(
+        request,
+        status=405,
+        code="method_not_allowed",
+        heading=gettext("This address does not work that way"),
+        text=gettext("%(method)s is not possible here. Nothing was changed.") % {"method": request.method},
+        remedy=gettext("Possible is: %(methods)s.") % {"methods": response["Allow"]},
+    )
+    answer["Allow"] = response["Allow"]
+    return answer
 
 
 class DureErrorMiddleware:
@@ -112,12 +152,19 @@ class DureErrorMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        response = self.get_response(request)
+        return _not_allowed(request, response) if response.status_code == 405 else response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, DataError):
             # No value for PostgreSQL, though it passed every check of ours: a NUL, a number beyond its columns.
             return bad_request(request)
+        if isinstance(exception, OperationalError):
+            logger.warning("the database is away: %s", str(exception).partition("\n")[0])
+            answer = server_error(request)
+            answer.status_code = 503
+            answer["Retry-After"] = "5"
+            return answer
         if not isinstance(exception, DureError):
             return None
         if exception.status == 404:
@@ -129,6 +176,7 @@ class DureErrorMiddleware:
         return error_page(
             request,
             status=exception.status,
+            code=exception.code,
             heading=heading,
             text=str(exception.message),
             remedy=str(exception.remedy),

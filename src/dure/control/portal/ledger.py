@@ -16,7 +16,7 @@ from django.utils.translation import get_language, gettext, pgettext
 
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import NotFound
-from dure.control.foundation.http import Request
+from dure.control.foundation.http import Request, whole_number
 from dure.control.identity import selectors as identity
 from dure.control.identity.guards import public, requires
 from dure.control.ledger import selectors
@@ -115,7 +115,7 @@ def books(request: Request) -> HttpResponse:
 
 
 def _positive(text: str) -> int | None:
-    return int(text) if text.isdigit() and 0 < int(text) < 2**63 else None
+    return whole_number(text) or None
 
 
 @public

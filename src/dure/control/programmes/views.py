@@ -16,7 +16,7 @@ from dure.contracts.usage import UsageStatus
 from dure.control.access import selectors as access
 from dure.control.access import services as keys
 from dure.control.foundation.errors import DureError, Invalid
-from dure.control.foundation.http import Request
+from dure.control.foundation.http import Request, whole_number
 from dure.control.identity.guards import signed_in
 from dure.control.programmes import selectors
 from dure.control.programmes.forms import KeyForm
@@ -26,20 +26,16 @@ from dure.control.programmes.workflow import AWARD_STATES
 from dure.control.settlement import selectors as settlement
 
 CALLS_SHOWN = 20
+_LAST_PAGE = 100_000
 _OVERLAP_HOURS = (1, 24, 72, 168)
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdigit() and len(text) < 6 else 1
 
 
 @signed_in
 def awards(request: Request) -> HttpResponse:
     search, state = request.GET.get("q", "").strip()[:100], request.GET.get("state", "")
     state = state if state in AWARD_STATES else ""
-    found = selectors.awards(
-        actor=request.actor, search=search, state=state, page=_number(request.GET.get("page", "1"))
-    )
+    page = whole_number(request.GET.get("page", ""), most=_LAST_PAGE) or 1
+    found = selectors.awards(actor=request.actor, search=search, state=state, page=page)
     context = {
         "awards": found.items,
         "total": found.total,
@@ -225,7 +221,11 @@ def revoke_key(request: Request, award_id: UUID, key_id: UUID) -> HttpResponse:
 def rotate_key(request: Request, award_id: UUID, key_id: UUID) -> HttpResponse:
     use = _use_of(request, award_id, key_id)
     if request.method == "POST":
-        hours = _number(request.POST.get("overlap_hours", "24"))
+        hours = whole_number(request.POST.get("overlap_hours", "24"), most=_OVERLAP_HOURS[-1])
+        if hours is None:
+            raise Invalid(
+                "overlap_invalid", gettext("Choose how long the old key works on."), field="overlap"
+            )
         issued = keys.rotate_key(actor=request.actor, key_id=key_id, overlap=timedelta(hours=hours))
         return _shown_once(request, award_id, issued, replaced=access.key(actor=request.actor, key_id=key_id))
     context = {

@@ -11,7 +11,7 @@ from django.utils.translation import get_language, gettext, ngettext
 
 from dure.contracts.money import MICRO_WON_PER_WON
 from dure.control.foundation import clock
-from dure.control.foundation.http import Request
+from dure.control.foundation.http import Request, whole_number
 from dure.control.foundation.money import format_won
 from dure.control.identity import selectors as identity
 from dure.control.identity.guards import requires
@@ -33,8 +33,8 @@ def _today() -> date:
 
 
 def _days(request: Request) -> int:
-    text = request.GET.get("days", "")
-    return int(text) if text.isdigit() and int(text) in _PERIODS else 30
+    days = whole_number(request.GET.get("days", ""))
+    return days if days in _PERIODS else 30
 
 
 def month_figures(provider_id: Any) -> dict[str, Any]:

@@ -307,10 +307,10 @@ class Relay:
     def _error_answer(self, connection: UpstreamConnection, body: bytes) -> None:
         status = connection.status
         shown, shown_body = self._endpoint.upstream_refusal(
-            self._model.name, status, body, self._charge.request_id.text
+            self._model.name, self._route.deployment.dialect, status, body, self._charge.request_id.text
         )
         refusal = Refusal(shown, "upstream_error", "", headers=_retry_after(connection))
-        if status in _RETRIED_STATUSES:
+        if status in _RETRIED_STATUSES and shown == status:
             self._try_elsewhere(f"status_{status}", refusal, shown_body)
             return
         if status in http1.CREDENTIAL_STATUSES:

@@ -284,7 +284,7 @@ def _key_prefix(secret: bytes) -> str:
 
 def _shown(raw: bytes) -> str:
     """Bytes of a caller, safe to show in a message."""
-    text = raw[:200].decode("utf-8", "replace")
+    text = raw[: errors.MOST_SHOWN].decode("utf-8", "replace")
     return "".join(sign if sign.isprintable() else "�" for sign in text)
 
 

@@ -15,6 +15,7 @@ import errno
 import fcntl
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 LOCK_NAME = "lock"
 BALLAST_NAME = "ballast"
 SEGMENT_SUFFIX = ".journal"
+_SEGMENT_NAME = re.compile(r"([0-9]{1,18})" + re.escape(SEGMENT_SUFFIX))
 
 _WRITE_RETRY_SECONDS = 0.1
 _CLOSE_SECONDS = 5.0
@@ -46,12 +48,8 @@ def segment_path(folder: Path, number: int) -> Path:
 
 def segments(folder: Path) -> list[tuple[int, Path]]:
     """Numbers and paths of a folder's segments, in order."""
-    found = [
-        (int(path.name[: -len(SEGMENT_SUFFIX)]), path)
-        for path in folder.iterdir()
-        if path.name.endswith(SEGMENT_SUFFIX) and path.name[: -len(SEGMENT_SUFFIX)].isdigit()
-    ]
-    return sorted(found)
+    found = [(_SEGMENT_NAME.fullmatch(path.name), path) for path in folder.iterdir()]
+    return sorted((int(match[1]), path) for match, path in found if match is not None)
 
 
 def lock_folder(folder: Path) -> int:

@@ -14,6 +14,9 @@ RATE_LIMIT = "rate_limit_error"
 SERVER = "server_error"
 PERMISSION = "permission_error"
 
+#: How much of what a caller sent is shown again; a body may be 32 MiB.
+MOST_SHOWN = 200
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -109,6 +112,8 @@ def award_not_started(starts: str) -> Refusal:
 
 
 def model_not_found(name: str) -> Refusal:
+    if len(name) > MOST_SHOWN:
+        name = f"{name[:MOST_SHOWN]}…"
     return Refusal(
         404,
         "model_not_found",

@@ -5,11 +5,21 @@ from typing import Any
 
 import msgspec
 
-from dure.gateway.protocol.calls import UNREADABLE
+from dure.contracts.directory import Dialect
+from dure.gateway.protocol.calls import UNREADABLE, encode_fields
 from dure.gateway.protocol.dialects import Timings, Usage, openai_quantities
+from dure.gateway.protocol.errors import INVALID_REQUEST, SERVER
 from dure.gateway.protocol.metering import Quantities, estimated_tokens
 from dure.gateway.protocol.sse import EventScanner, payload
 
+#: How llama.cpp begins what it says, with status 500, of a request that it cannot read.
+_FAULTS_OF_THE_CALLER = (
+    "Failed to parse messages",
+    "Failed to parse tools",
+    "image input is not supported",
+    "audio input is not supported",
+    "Unknown reasoning format",
+)
 _NO_USAGE = re.compile(rb'"usage":\s*null')
 
 
@@ -32,7 +42,7 @@ class _Choices(msgspec.Struct):
 
 
 class _ErrorAnswer(msgspec.Struct):
-    error: dict[str, msgspec.Raw]
+    error: dict[str, Any]
 
 
 class _Groq(msgspec.Struct):
@@ -65,7 +75,6 @@ _decode_answer = msgspec.json.Decoder(_Answer).decode
 _decode_choices = msgspec.json.Decoder(_Choices).decode
 _decode_error = msgspec.json.Decoder(_ErrorAnswer).decode
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
-_decode_message = msgspec.json.Decoder(str).decode
 _decode_plain = msgspec.json.Decoder(_PlainChunk).decode
 
 
@@ -111,20 +120,50 @@ def written_tokens(body: bytes) -> int:
     return sum(estimated_tokens(len(text.encode("utf-8", "replace"))) for text in texts)
 
 
-def is_error(body: bytes) -> bool:
-    """Whether this is an error in OpenAI's shape."""
-    try:
-        return "message" in _decode_error(body).error
-    except UNREADABLE:
-        return False
+def error_body(status: int, body: bytes) -> bytes | None:
+    """An error of OpenAI's shape with all its members, what else it says kept; None for what is no such error."""
+    error = _error_in(body)
+    if error is None:
+        return None
+    code = error.get("code", 0)
+    shaped = {
+        **error,
+        "type": _text(error.get("type")) or (SERVER if status >= 500 else INVALID_REQUEST),
+        "param": _text(error.get("param")),
+        # llama.cpp writes the status here, as a number, where clients expect a word.
+        "code": code if code is None or isinstance(code, str) else "upstream_error",
+    }
+    if status < 500 and shaped["type"] == SERVER:
+        shaped["type"] = INVALID_REQUEST
+    return body if shaped == error else encode_fields({"error": shaped})
 
 
 def error_message(body: bytes) -> str | None:
     """The message of an error in OpenAI's shape."""
+    error = _error_in(body)
+    return str(error["message"]) if error is not None else None
+
+
+def blamed_status(dialect: Dialect, status: int, body: bytes) -> int:
+    """The status of an error, where a provider says with 500 that it cannot read the request."""
+    if dialect == "llama.cpp" and status == 500:
+        message = error_message(body)
+        if message is not None and message.startswith(_FAULTS_OF_THE_CALLER):
+            return 400
+    return status
+
+
+def _error_in(body: bytes) -> dict[str, Any] | None:
+    """The error in a JSON answer, if it says something."""
     try:
-        return _decode_message(_decode_error(body).error["message"])
-    except (*UNREADABLE, KeyError):
+        error = _decode_error(body).error
+    except UNREADABLE:
         return None
+    return error if _text(error.get("message")) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 class ChunkScanner(EventScanner):

@@ -86,20 +86,25 @@ class ModelEndpoint(ABC):
         """The last bytes of a stream that broke; None where only the connection's end can tell."""
         return error_event(refusal.message, refusal.kind, refusal.code, mid_event=scanner.mid_event)
 
-    def is_error(self, body: bytes) -> bool:
-        """Whether a provider's error can go to clients as it is."""
-        return openai.is_error(body)
+    def error_body(self, status: int, body: bytes) -> bytes | None:
+        """A provider's error as it can go to clients; None where it is none in the endpoint's shape."""
+        return openai.error_body(status, body)
 
-    def upstream_refusal(self, model: str, status: int, body: bytes, request_id: bytes) -> tuple[int, bytes]:
+    def upstream_refusal(
+        self, model: str, dialect: Dialect, status: int, body: bytes, request_id: bytes
+    ) -> tuple[int, bytes]:
         """Status and body for the client when the provider answered with an error.
 
         An error in the endpoint's own shape goes through as it is; anything else is put into that shape. A
-        refused credential is the platform's, and must not look as if the caller's key were wrong.
+        refused credential is the platform's, and must not look as if the caller's key were wrong; a request that
+        no deployment could read must not look as if this one had failed.
         """
         if status in http1.CREDENTIAL_STATUSES:
             refusal = upstream_credential(model)
-        elif 400 <= status <= 599 and self.is_error(body):
-            return status, body
         else:
-            refusal = upstream_error(model, status)
+            shown = openai.blamed_status(dialect, status, body)
+            told = self.error_body(shown, body) if 400 <= shown <= 599 else None
+            if told is not None:
+                return shown, told
+            refusal = upstream_error(model, shown)
         return refusal.status, self.refusal_body(refusal, request_id)

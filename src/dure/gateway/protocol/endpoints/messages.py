@@ -208,25 +208,28 @@ class Messages(ModelEndpoint):
     def answer_headers(self, request_id: bytes, elapsed_ms: int) -> bytes:
         return b"x-request-id: %b\r\nrequest-id: %b\r\n" % (request_id, request_id)
 
-    def is_error(self, body: bytes) -> bool:
+    def error_body(self, status: int, body: bytes) -> bytes | None:
         try:
             answer = _decode_error(body)
         except UNREADABLE:
-            return False
-        return answer.type == "error" and {"type", "message"} <= answer.error.keys()
+            return None
+        return body if answer.type == "error" and {"type", "message"} <= answer.error.keys() else None
 
-    def upstream_refusal(self, model: str, status: int, body: bytes, request_id: bytes) -> tuple[int, bytes]:
+    def upstream_refusal(
+        self, model: str, dialect: Dialect, status: int, body: bytes, request_id: bytes
+    ) -> tuple[int, bytes]:
         message = openai.error_message(body)
+        shown = openai.blamed_status(dialect, status, body)
         if (
             message
-            and 400 <= status <= 599
+            and 400 <= shown <= 599
             and status not in http1.CREDENTIAL_STATUSES
-            and not self.is_error(body)
+            and self.error_body(shown, body) is None
         ):
             # A provider that speaks both dialects may tell its errors in the other one.
-            refusal = Refusal(status, "upstream_error", message)
-            return status, self.refusal_body(refusal, request_id)
-        return super().upstream_refusal(model, status, body, request_id)
+            refusal = Refusal(shown, "upstream_error", message)
+            return shown, self.refusal_body(refusal, request_id)
+        return super().upstream_refusal(model, dialect, status, body, request_id)
 
     def refusal_body(self, refusal: Refusal, request_id: bytes | None = None) -> bytes:
         return encode_fields(_error(refusal, request_id))
