@@ -43,4 +43,8 @@ POST_USAGE = "SELECT gateway_api.post_usage(%s, %s, %s, %s)"
 #: returns all its escrow and marks it finished.
 FINISH_PROCESS = "SELECT gateway_api.finish_process(%s)"
 
+#: (process uuid) → one row (processes int, place int): how many processes live, and which of them, from 0, this one
+#: is. They keep the deployments' `max_concurrency` together, each its part.
+SHARE = "SELECT processes, place FROM gateway_api.share(%s)"
+
 RECALL_CHANNEL = "dure_recall"

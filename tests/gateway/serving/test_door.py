@@ -7,7 +7,7 @@ import pytest
 from dure.contracts.ids import uuid7
 from dure.gateway.io.http_server import ServerLimits
 
-from .world import CHAT, KEY, Client, answer_plainly, run, world
+from .world import CHAT, KEY, Client, run, world
 
 
 def error_of(
@@ -129,29 +129,6 @@ def test_what_the_directory_says(tmp_path, kind, changes, status, code):
 )
 def test_bodies_that_make_no_sense(tmp_path, body, code):
     error_of(tmp_path, body=body, status=400, code=code)
-
-
-def test_a_deployment_takes_no_more_than_its_limit(tmp_path):
-    async def scenario():
-        gate = asyncio.Event()
-
-        async def slow(request):
-            await gate.wait()
-            await answer_plainly(request)
-
-        async with world(tmp_path) as here:
-            here.provider.script = slow
-            here.publish("deployment", here.deployment_entry(max_concurrency=2))
-            running = [asyncio.ensure_future(here.call(CHAT)) for _ in range(5)]
-            await asyncio.sleep(0.1)
-            gate.set()
-            answers = await asyncio.gather(*running)
-            assert sorted(answer.status for answer in answers) == [200, 200, 503, 503, 503]
-            assert {answer.error["code"] for answer in answers if answer.status == 503} == {"model_busy"}
-            assert here.gateway.state_of(here.deployment).outstanding == 0
-            assert (await here.call(CHAT)).status == 200
-
-    run(scenario)
 
 
 def test_malformed_json_is_pointed_at(tmp_path):

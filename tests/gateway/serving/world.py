@@ -17,6 +17,7 @@ from dure.contracts.usage import UsageRecord
 from dure.gateway.app.config import WorkerConfig
 from dure.gateway.app.escrow_keeper import EscrowKeeper
 from dure.gateway.app.gateway import Gateway
+from dure.gateway.app.health import HealthChecks
 from dure.gateway.app.service import GatewayService
 from dure.gateway.io.database import DatabaseAway, Lease
 from dure.gateway.io.http_server import HttpServer
@@ -130,7 +131,8 @@ class MockProvider:
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 is_json = headers.get("content-type", "").startswith("application/json")
                 decoded = json.loads(body) if is_json else {}
-                request = ProviderRequest(lines[0].split(" ")[1], headers, decoded, reader, writer)
+                method, path, _ = lines[0].split(" ")
+                request = ProviderRequest(path, headers, decoded, reader, writer, method)
                 request.raw_body = body
                 self.requests.append(request)
                 await self.script(request)
@@ -147,7 +149,8 @@ class MockProvider:
 
 
 class ProviderRequest:
-    def __init__(self, path, headers, body, reader, writer) -> None:
+    def __init__(self, path, headers, body, reader, writer, method="POST") -> None:
+        self.method: str = method
         self.path: str = path
         self.headers: dict[str, str] = headers
         self.body: dict = body
@@ -266,6 +269,7 @@ class World:
             process_id=self.process_id,
         )
         self.gateway.loaded = True
+        self.health = HealthChecks(self.gateway, interval_seconds=config.health_interval)
         self.server = HttpServer(GatewayService(self.gateway), config.limits, loop)
         self.provider = MockProvider()
         self.port = 0
@@ -295,6 +299,7 @@ class World:
 
     async def stop(self) -> None:
         await self.server.drain(1.0)
+        self.health.stop()
         await self.keeper.close(1.0)
         if self._sweeper is not None:
             self._sweeper.cancel()

@@ -7,7 +7,7 @@ answer before its question.
 
 from typing import Any
 
-from dure.contracts.usage import UsageStatus
+from dure.contracts.usage import Attempt, UsageStatus
 from dure.gateway.app.gateway import Gateway, Route
 from dure.gateway.app.offers import Offer
 from dure.gateway.protocol import errors
@@ -82,6 +82,10 @@ class Charge:
         self._opened_at = gateway.wall_us()
         self._opened_loop = self._progress_at = gateway.now()
         self.left_at_admission = self.escrow.left
+        self.goes_to(route)
+
+    def goes_to(self, route: Route) -> None:
+        """`opened`, and again for each further deployment: if the process dies, the right provider is paid."""
         bounds = self.bounds
         frame = self._offer.parties(route, self._call.endpoint).opened(
             self.request_id,
@@ -91,7 +95,11 @@ class Charge:
             hold_micro_won=self.hold,
             opened_at=self._opened_at,
         )
-        gateway.journal.append(frame)
+        self._gateway.journal.append(frame)
+
+    def release(self) -> None:
+        """The hold is free again: nothing was opened, and nothing will be."""
+        self._gateway.keeper.settle(self.escrow, self.hold, 0)
 
     def first_byte(self) -> None:
         self.first_byte_at = self._now_us()
@@ -116,6 +124,7 @@ class Charge:
         *,
         route: Route,
         attempts: int,
+        tries: list[Attempt] | None = None,
         http_status: int,
         estimated: bool = False,
         error_code: str = "",
@@ -140,6 +149,8 @@ class Charge:
             uncommon["error_code"] = error_code
         if attempts > 1:
             uncommon["attempts"] = attempts
+        if tries:
+            uncommon["tries"] = tries
         journal = gateway.journal
         frame = offer.parties(route, call.endpoint).closed(
             self.request_id,

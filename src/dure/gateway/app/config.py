@@ -28,5 +28,6 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     escrow_wait: float = 2.0
     drain_timeout: float = 30.0
     heartbeat_interval: float = 2.0
+    health_interval: float = 2.0
     upstream_ca_file: str | None = None
     log_level: str = "INFO"

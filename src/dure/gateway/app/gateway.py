@@ -14,13 +14,14 @@ from dure.contracts.directory import DeploymentEntry, DirectoryEntry, Endpoint, 
 from dure.gateway.app.config import WorkerConfig
 from dure.gateway.app.escrow_keeper import EscrowKeeper
 from dure.gateway.app.metrics import Metrics
+from dure.gateway.app.waiting import WaitingRoom
 from dure.gateway.io.credentials import CredentialMissing, resolve
 from dure.gateway.io.upstream import UpstreamPool, UpstreamPools, origin_of
 from dure.gateway.protocol.directory import Directory
 from dure.gateway.protocol.endpoints import ENDPOINTS
 from dure.gateway.protocol.http1 import upstream_head_start
 from dure.gateway.protocol.journal import RequestId
-from dure.gateway.protocol.routing import DeploymentState, choose
+from dure.gateway.protocol.routing import DeploymentState, RetryBudget, choose, share_of
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +50,12 @@ class Route:
     """A deployment made ready for use. `unusable` says why it is not; `heads` has the endpoints of its dialect."""
 
     __slots__ = (
+        "budget",
         "connect_seconds",
         "deployment",
         "first_byte_seconds",
         "heads",
+        "health_request",
         "idle_seconds",
         "pool",
         "provider",
@@ -61,15 +64,23 @@ class Route:
         "uuid",
     )
 
-    def __init__(self, deployment: DeploymentEntry, pools: UpstreamPools, state: DeploymentState) -> None:
+    def __init__(
+        self,
+        deployment: DeploymentEntry,
+        pools: UpstreamPools,
+        state: DeploymentState,
+        budget: RetryBudget,
+    ) -> None:
         self.deployment = deployment
         self.state = state
+        self.budget = budget
         self.uuid = UUID(deployment.id)
         self.provider = UUID(deployment.provider)
         self.connect_seconds = deployment.connect_timeout_ms / 1000
         self.first_byte_seconds = deployment.first_byte_timeout_ms / 1000
         self.idle_seconds = deployment.idle_timeout_ms / 1000
         self.heads: dict[Endpoint, bytes] = {}
+        self.health_request = b""
         self.unusable = ""
         self.pool: UpstreamPool | None = None
         try:
@@ -86,6 +97,14 @@ class Route:
                 self.heads[name] = upstream_head_start(
                     host=origin.authority, path=prefix + endpoint.path, credential=credential, dialect=dialect
                 )
+        if deployment.health_path:
+            self.health_request = b"%b\r\n" % upstream_head_start(
+                method="GET",
+                host=origin.authority,
+                path=prefix + deployment.health_path,
+                credential=credential,
+                dialect=dialect,
+            )
 
 
 class Gateway:
@@ -118,7 +137,12 @@ class Gateway:
         self.database_connected: Callable[[], bool] = lambda: True
         self.date = b""
         self._routes: dict[str, Route] = {}
-        self._states: dict[str, DeploymentState] = {}
+        self.states: dict[str, DeploymentState] = {}
+        self._budgets: dict[str, RetryBudget] = {}
+        self._share = (1, 0)
+        self.waiting = WaitingRoom(loop, directory, self.state_of, self.metrics)
+        #: Told of each deployment whose breaker opens and that can be asked whether it is well.
+        self.watch_health: Callable[[str], None] = lambda _deployment_id: None
         self._random = b""
         self._random_at = 0
         self.tick()
@@ -144,25 +168,93 @@ class Gateway:
         text = raw.hex()
         return RequestId(raw, f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}".encode())
 
+    # Routes
+
     def state_of(self, deployment_id: str) -> DeploymentState:
-        state = self._states.get(deployment_id)
+        state = self.states.get(deployment_id)
         if state is None:
-            state = self._states[deployment_id] = DeploymentState()
+            state = self.states[deployment_id] = DeploymentState()
+            state.limit = self._limit_of(deployment_id)
         return state
 
     def route_for(self, model: ModelEntry, tried: list[str], endpoint: Endpoint) -> Route | None:
         """A usable deployment that was not tried yet. Those that cannot serve are added to `tried`."""
         candidates = self.directory.deployments_of(model.id)
+        if len(candidates) == 1 and not tried:
+            # The usual case, in a hurry: nothing to choose, no limit, no rest.
+            only = self._routes.get(candidates[0].id)
+            if only is not None and endpoint in only.heads:
+                state = only.state
+                if not state.resting_until and state.limit is None:
+                    return only
         while True:
             entry = choose(candidates, self.state_of, tried=tried, now=self.now(), chance=random.random)
             if entry is None:
                 return None
             route = self._routes.get(entry.id)
             if route is None or route.deployment is not entry:
-                route = self._routes[entry.id] = Route(entry, self.pools, self.state_of(entry.id))
+                route = self._new_route(entry)
             if endpoint in route.heads:
                 return route
             tried.append(entry.id)
+
+    def route(self, deployment_id: str) -> Route | None:
+        """The route to a deployment as the directory has it now; None where it is gone or cannot be used."""
+        entry = self.directory.deployments.get(deployment_id)
+        if entry is None:
+            return None
+        route = self._routes.get(deployment_id)
+        if route is None or route.deployment is not entry:
+            route = self._new_route(entry)
+        return None if route.unusable else route
+
+    def _new_route(self, entry: DeploymentEntry) -> Route:
+        budget = self._budgets.get(entry.model)
+        if budget is None:
+            budget = self._budgets[entry.model] = RetryBudget()
+        route = self._routes[entry.id] = Route(entry, self.pools, self.state_of(entry.id), budget)
+        return route
+
+    def failed(self, route: Route, taken_at: float, *, asked_rest_seconds: float = 0.0) -> None:
+        """A call that was given to a deployment at `taken_at` failed there, or was sent away for a while."""
+        deployment = route.deployment
+        if asked_rest_seconds:
+            opened = not route.state.resting_until
+            route.state.asked_to_rest(self.now(), asked_rest_seconds)
+        else:
+            opened = route.state.failed(self.now(), taken_at)
+        if opened:
+            self.metrics.breaker_openings.add(1, deployment.id)
+            logger.warning(
+                "deployment %s rests for %.1f s", deployment.id, route.state.resting_until - self.now()
+            )
+            if route.health_request:
+                self.watch_health(deployment.id)
+        self.waiting.freed(deployment.model)
+
+    def recovered(self, route: Route) -> None:
+        """A deployment that rested answers again."""
+        route.state.close()
+        logger.info("deployment %s answers again", route.deployment.id)
+        self.waiting.freed(route.deployment.model)
+
+    def limits_concurrency(self) -> bool:
+        return any(entry.max_concurrency is not None for entry in self.directory.deployments.values())
+
+    def take_share(self, processes: int, place: int) -> None:
+        """This is number `place` (from 0) of so many processes that keep the deployments' limits together."""
+        if (processes, place) != self._share:
+            self._share = (processes, place)
+            for deployment_id, state in self.states.items():
+                state.limit = self._limit_of(deployment_id)
+            for model_id in list(self.waiting.lines):
+                self.waiting.freed(model_id)
+
+    def _limit_of(self, deployment_id: str) -> int | None:
+        entry = self.directory.deployments.get(deployment_id)
+        if entry is None or entry.max_concurrency is None:
+            return None
+        return share_of(entry.max_concurrency, *self._share)
 
     def forget_route(self, deployment_id: str) -> None:
         """Make the route anew for the next call, with the credential as it is then."""
@@ -181,6 +273,22 @@ class Gateway:
             else:
                 self.keeper.reopened(entry_id)
         elif kind == "deployment":
-            self._routes.pop(entry_id, None)
+            self._deployment_changed(entry_id, entry)
+        elif kind == "model":
             if entry is None:
-                self._states.pop(entry_id, None)
+                self._budgets.pop(entry_id, None)
+
+    def _deployment_changed(self, entry_id: str, entry: DirectoryEntry | None) -> None:
+        before = self._routes.pop(entry_id, None)
+        state = self.states.get(entry_id)
+        if state is not None and not isinstance(entry, DeploymentEntry):
+            # Calls under way there are counted on: the deployment may come back before they end.
+            if not state.outstanding:
+                del self.states[entry_id]
+        elif state is not None and isinstance(entry, DeploymentEntry):
+            state.limit = self._limit_of(entry_id)
+            if before is not None and before.deployment.base_url != entry.base_url:
+                state.close()  # what failed was another place
+        model_id = entry.model if isinstance(entry, DeploymentEntry) else ""
+        for known in {model_id, before.deployment.model if before is not None else model_id}:
+            self.waiting.freed(known)

@@ -69,6 +69,29 @@ class Gauge:
             yield f"{self.name}{_labels(tuple(self.labels), tuple(self.labels.values()))} {value:.15g}"
 
 
+class Gauges:
+    """Figures of one kind that are looked up when they are asked for, each with its labels."""
+
+    def __init__(
+        self,
+        name: str,
+        about: str,
+        labels: Labels,
+        read: Callable[[], Iterable[tuple[Labels, float | None]]],
+    ) -> None:
+        self.name = name
+        self.about = about
+        self.labels = labels
+        self.read = read
+
+    def render(self) -> Iterable[str]:
+        yield f"# HELP {self.name} {self.about}"
+        yield f"# TYPE {self.name} gauge"
+        for values, figure in self.read():
+            if figure is not None:
+                yield f"{self.name}{_labels(self.labels, values)} {figure:.15g}"
+
+
 class Histogram:
     def __init__(
         self, name: str, about: str, label: str, bounds: tuple[float, ...] = LATENCY_SECONDS
@@ -123,6 +146,24 @@ class Metrics:
             "Failures of providers, by deployment and reason.",
             ("deployment", "reason"),
         )
+        self.breaker_openings = Counter(
+            "dure_gateway_breaker_openings_total",
+            "Times a deployment was put to rest because it failed.",
+            ("deployment",),
+        )
+        self.retries = Counter(
+            "dure_gateway_retries_total", "Calls tried again at another deployment, by model.", ("model",)
+        )
+        self.retry_budget_exhausted = Counter(
+            "dure_gateway_retry_budget_exhausted_total",
+            "Calls not tried again because the model's retry budget was spent, by model.",
+            ("model",),
+        )
+        self.queue_seconds = Histogram(
+            "dure_gateway_queue_seconds",
+            "Time that calls waited for a place at a deployment, by model.",
+            "model",
+        )
         self.request_seconds = Histogram(
             "dure_gateway_request_seconds",
             "From the request's last byte to the answer's last, by endpoint.",
@@ -133,7 +174,7 @@ class Metrics:
             "From the request's last byte to the provider's first, by endpoint.",
             "endpoint",
         )
-        self.gauges: list[Gauge] = []
+        self.gauges: list[Gauge | Gauges] = []
 
     def closed(self, status: str, counted: Quantities, charged: int, uncovered: int) -> None:
         """A record was closed."""
@@ -153,8 +194,17 @@ class Metrics:
     def gauge(self, name: str, about: str, read: Callable[[], float | None], **labels: str) -> None:
         self.gauges.append(Gauge(f"dure_gateway_{name}", about, read, labels))
 
+    def gauges_by(
+        self,
+        name: str,
+        about: str,
+        labels: Labels,
+        read: Callable[[], Iterable[tuple[Labels, float | None]]],
+    ) -> None:
+        self.gauges.append(Gauges(f"dure_gateway_{name}", about, labels, read))
+
     def render(self) -> bytes:
-        families: list[Counter | Gauge | Histogram] = [
+        families: list[Counter | Gauge | Gauges | Histogram] = [
             self.requests,
             self.records,
             self.tokens,
@@ -163,6 +213,10 @@ class Metrics:
             self.uncovered,
             self.refusals,
             self.upstream_errors,
+            self.breaker_openings,
+            self.retries,
+            self.retry_budget_exhausted,
+            self.queue_seconds,
             self.request_seconds,
             self.first_byte_seconds,
             *self.gauges,

@@ -6,17 +6,19 @@ runs in callbacks of the client's and the provider's connections; there is no ta
 
     waiting → opening → sending → answering → closing → done
 
-A request may go to another deployment, or once more over a fresh connection, only until the provider's
-first byte. What happens after that is a charge or an error, never a second try.
+A request waits for a place at a deployment and for its money, in this order (`app.waiting` says why). It may go to
+another deployment, or once more over a fresh connection, only until the provider's first byte, and as far as the
+model's retry budget allows. What happens after that is a charge or an error, never a second try.
 """
 
 import logging
 from typing import Literal
 
 from dure.contracts.directory import ModelEntry
-from dure.contracts.usage import UsageStatus
+from dure.contracts.usage import Attempt, UsageStatus
 from dure.gateway.app.charge import Charge
 from dure.gateway.app.gateway import Gateway, Route
+from dure.gateway.app.waiting import Taking, Ticket
 from dure.gateway.io.http_server import ClientConnection, Request
 from dure.gateway.io.upstream import UpstreamConnection
 from dure.gateway.protocol import errors, http1
@@ -35,6 +37,8 @@ TAIL_SECONDS = 5.0
 CLIENT_CLOSED = 499
 #: Upstream statuses that say "not here, not now": another deployment may do better.
 _RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504, 529})
+#: Upstream statuses with which a provider may ask to be left alone for a while.
+_ASKING_STATUSES = frozenset({429, 503, 529})
 
 Phase = Literal["waiting", "opening", "sending", "answering", "closing", "done"]
 
@@ -50,10 +54,13 @@ class Relay:
         "_client",
         "_client_full",
         "_endpoint",
+        "_first_byte_seconds",
         "_fresh_tried",
         "_gateway",
+        "_has_money",
         "_head_sent",
         "_model",
+        "_noted",
         "_outstanding",
         "_phase",
         "_pieces",
@@ -61,7 +68,11 @@ class Relay:
         "_request",
         "_route",
         "_scanner",
+        "_taken_at",
+        "_ticket",
+        "_timed_out",
         "_tried",
+        "_tries",
         "_upstream",
         "_waiter",
         "deadline",
@@ -88,8 +99,15 @@ class Relay:
         self._charge = charge
         self._phase: Phase = "waiting"
         self._waiter: Waiter | None = None
+        self._ticket: Ticket | None = None
+        self._has_money = False
         self._tried: list[str] = []
         self._attempts = 0
+        self._tries: list[Attempt] | None = None
+        self._taken_at = 0.0
+        self._first_byte_seconds = -1.0
+        self._timed_out = False
+        self._noted = False
         self._fresh_tried = False
         self._outstanding = False
         self._upstream: UpstreamConnection | None = None
@@ -104,24 +122,91 @@ class Relay:
     # Admission
 
     def start(self) -> None:
-        """Hold the money and go, or wait for it. Raises `Refusal` where the model is served nowhere."""
+        """Take a place and hold the money, and go; or wait. Raises `Refusal` where there is nothing to wait for."""
         gateway = self._gateway
         client = self._client
         assert client is not None
-        route = self._next_route()
+        model_id = self._model.id
+        waiting = gateway.waiting
+        # Where others wait for a place already, nobody overtakes them.
+        route = None if model_id in waiting.lines else self._next_route()
         if route is None:
-            raise self._no_route()
-        self._endpoint.refuse_dialect(self._call, route.deployment.dialect, self._model.name)
-        self._take(route)
+            self._ticket = self._join()
+        else:
+            self._refuse_unfit(route)
         client.exchange = self
         gateway.open_requests += 1
-        charge = self._charge
-        if gateway.keeper.try_hold(charge.escrow, charge.hold, self._request.received_at):
+        if route is not None:
+            self._pay_for(route)
+
+    def _refuse_unfit(self, route: Route) -> None:
+        self._endpoint.refuse_dialect(self._call, route.deployment.dialect, self._model.name)
+
+    def _join(self, *, first: bool = False) -> Ticket:
+        return self._gateway.waiting.join(
+            self._model,
+            self._charge.escrow.award,
+            self,
+            tried=self._tried,
+            came_at=self._request.received_at,
+            first=first,
+        )
+
+    def take_place(self) -> Taking:
+        """It is this call's turn in line."""
+        route = self._next_route()
+        if route is None:
+            return "blocked"
+        self._ticket = None
+        try:
+            self._refuse_unfit(route)
+        except Refusal as refusal:
+            self.place_refused(refusal)
+            return "left"
+        if self._has_money:
+            self._take(route)
             self._open()
-        else:
-            self._waiter = gateway.keeper.wait(
-                charge.escrow, charge.hold, granted=self._open, refused=self._refused
-            )
+            return "taken"
+        return "taken" if self._pay_for(route) else "left"
+
+    def place_refused(self, refusal: Refusal) -> None:
+        self._ticket = None
+        self._let_go_of_money()
+        self._answer_refusal(refusal)
+
+    def _pay_for(self, route: Route) -> bool:
+        """Hold the worst case and go, or leave the place to others and wait for money."""
+        keeper = self._gateway.keeper
+        charge = self._charge
+        if keeper.try_hold(charge.escrow, charge.hold, self._request.received_at):
+            self._has_money = True
+            self._take(route)
+            self._open()
+            return True
+        self._waiter = keeper.wait(
+            charge.escrow, charge.hold, granted=self._money_came, refused=self._refused
+        )
+        return False
+
+    def _money_came(self) -> None:
+        self._waiter = None
+        self._has_money = True
+        try:
+            if self._model.id not in self._gateway.waiting.lines:
+                route = self._next_route()
+                if route is not None:
+                    self._refuse_unfit(route)
+                    self._take(route)
+                    self._open()
+                    return
+            self._ticket = self._join(first=True)
+        except Refusal as refusal:
+            self.place_refused(refusal)
+
+    def _let_go_of_money(self) -> None:
+        if self._has_money:
+            self._has_money = False
+            self._charge.release()
 
     def _next_route(self) -> Route | None:
         return self._gateway.route_for(self._model, self._tried, self._endpoint.name)
@@ -130,20 +215,22 @@ class Relay:
         """Take a place at a deployment; `_leave_deployment` gives it up."""
         self._route = route
         self._outstanding = True
-        route.state.outstanding += 1
-
-    def _no_route(self) -> Refusal:
-        deployments = self._gateway.directory.deployments_of(self._model.id)
-        if any(entry.max_concurrency is not None for entry in deployments):
-            return errors.deployments_busy(self._model.name)
-        return errors.model_unavailable(self._model.name)
+        self._first_byte_seconds = -1.0
+        self._noted = False
+        self._taken_at = now = self._gateway.now()
+        state = route.state
+        state.outstanding += 1
+        if state.resting_until:
+            state.probed(now)
 
     def _refused(self, shortage: Shortage) -> None:
         self._answer_refusal(self._charge.refusal(shortage))
 
     def _open(self) -> None:
         self._phase = "opening"
-        self._charge.open(self._route)
+        route = self._route
+        route.budget.calls += 1
+        self._charge.open(route)
         self._gateway.journal.after_write(self._opened, self._not_opened)
 
     def _opened(self) -> None:
@@ -209,29 +296,68 @@ class Relay:
             self._attempts += 1
             self._try_elsewhere("unreachable", errors.upstream_unreachable(self._model.name, reason))
 
-    def _try_elsewhere(self, reason: str, refusal: Refusal, body: bytes | None = None) -> None:
+    def _try_elsewhere(
+        self, reason: str, refusal: Refusal, body: bytes | None = None, *, asked_rest_seconds: float = 0.0
+    ) -> None:
         """Nothing usable has come from this deployment: take another, or give up."""
-        self._deployment_failed(reason)
-        if self._attempts < self._gateway.config.attempts:
-            route = self._next_route()
-            if route is not None:
-                self._take(route)
-                self._send()
-                return
-        self._fail(refusal, body)
+        self._deployment_failed(reason, asked_rest_seconds=asked_rest_seconds)
+        route = self._elsewhere()
+        if route is None:
+            self._fail(refusal, body)
+            return
+        self._take(route)
+        self._phase = "opening"
+        self._charge.goes_to(route)
+        self._gateway.journal.after_write(self._opened, self._not_opened)
 
-    def _deployment_failed(self, reason: str) -> None:
+    def _elsewhere(self) -> Route | None:
+        """Another deployment with a place, if one more try is allowed."""
+        gateway = self._gateway
+        model = self._model
+        if self._attempts >= gateway.config.attempts:
+            return None
+        route = self._next_route()
+        if route is None:
+            return None
+        try:
+            self._refuse_unfit(route)
+        except Refusal:
+            return None
+        if not route.budget.take(gateway.now()):
+            gateway.metrics.retry_budget_exhausted.add(1, model.name)
+            return None
+        gateway.metrics.retries.add(1, model.name)
+        return route
+
+    def _deployment_failed(self, reason: str, *, asked_rest_seconds: float = 0.0) -> None:
         route = self._route
         self._tried.append(route.deployment.id)
-        route.state.failed(self._gateway.now())
+        self._note_attempt(reason)
         self._gateway.metrics.upstream_errors.add(1, route.deployment.id, reason)
         self._leave_deployment()
+        self._gateway.failed(route, self._taken_at, asked_rest_seconds=asked_rest_seconds)
+
+    def _note_attempt(self, outcome: str) -> None:
+        """What came of the attempt under way, for the record."""
+        seconds = self._first_byte_seconds
+        if seconds < 0.0:
+            seconds = self._gateway.now() - self._taken_at
+        if self._tries is None:
+            self._tries = []
+        self._tries.append(Attempt(deployment=self._route.uuid, outcome=outcome, ms=int(seconds * 1000)))
+        self._noted = True
 
     def _leave_deployment(self) -> None:
         self._upstream = None
         if self._outstanding:
             self._outstanding = False
-            self._route.state.outstanding -= 1
+            state = self._route.state
+            state.outstanding -= 1
+            if state.limit is not None:
+                state.held_for(self._gateway.now() - self._taken_at)
+            waiting = self._gateway.waiting
+            if waiting.lines:
+                waiting.freed(self._model.id)
 
     # The answer
 
@@ -239,13 +365,15 @@ class Relay:
         if self._phase == "sending":
             self._phase = "answering"
             self._charge.first_byte()
+            self._reached(connection.status)
             if connection.status == 200 and _is_plain(connection):
                 self._scanner = self._endpoint.scanner(self._call, _content_type(connection))
                 if self._scanner is not None:
                     self._gateway.open_streams += 1
         if self._phase != "answering":
             return  # what follows the end of the events
-        if not self._client_full:
+        if data and not self._client_full:
+            # Headers alone are no answer yet: the first token has the time of a first byte.
             self.deadline = self._gateway.now() + self._route.idle_seconds
         if self._scanner is not None:
             self._stream_data(connection, self._scanner, data, complete=complete)
@@ -257,6 +385,14 @@ class Relay:
         elif self._answer_bytes > self._gateway.config.answer_bytes:
             connection.cancel()
             self._broken("its answer is larger than the gateway takes")
+
+    def _reached(self, status: int) -> None:
+        """The deployment's first byte is here."""
+        now = self._gateway.now()
+        route = self._route
+        self._first_byte_seconds = seconds = now - self._taken_at
+        if 200 <= status < 300 and route.state.took(now, seconds, self._taken_at):
+            self._gateway.recovered(route)
 
     def _whole_answer(self, connection: UpstreamConnection) -> None:
         body = b"".join(self._pieces)
@@ -273,7 +409,7 @@ class Relay:
             )
             self._try_elsewhere("encoded", refusal)
             return
-        self._route.state.succeeded()
+        self._route.state.succeeded(self._taken_at)
         content_type = connection.headers.get(b"content-type", http1.JSON)
         counted = self._endpoint.meter(self._call, body, content_type)
         charged_by = counted or self._endpoint.count(self._call, self._charge.bounds, body)
@@ -311,13 +447,27 @@ class Relay:
         )
         refusal = Refusal(shown, "upstream_error", "", headers=_retry_after(connection))
         if status in _RETRIED_STATUSES and shown == status:
-            self._try_elsewhere(f"status_{status}", refusal, shown_body)
+            retry_after = connection.headers.get(b"retry-after") if status in _ASKING_STATUSES else None
+            self._try_elsewhere(
+                f"status_{status}",
+                refusal,
+                shown_body,
+                asked_rest_seconds=http1.retry_after_seconds(retry_after),
+            )
             return
         if status in http1.CREDENTIAL_STATUSES:
             # The key may have been replaced where it is kept: the next call reads it again.
             self._gateway.forget_route(self._route.deployment.id)
             self._deployment_failed(f"status_{status}")
+        else:
+            self._answered_the_caller(status)
         self._fail(refusal, shown_body)
+
+    def _answered_the_caller(self, status: int) -> None:
+        """An error that speaks of the request: the deployment is well."""
+        state = self._route.state
+        if 400 <= status < 500 and state.succeeded(self._taken_at):
+            self._gateway.recovered(self._route)
 
     # Streams
 
@@ -366,7 +516,7 @@ class Relay:
                 event = self._break_event(scanner, "its stream has no end")
                 last = None if event is None else relay + event
         else:
-            self._route.state.succeeded()
+            self._route.state.succeeded(self._taken_at)
             self._close(
                 "completed", self._followed(scanner), estimated=scanner.counted is None, http_status=200
             )
@@ -401,6 +551,8 @@ class Relay:
             self._broken(reason)
         elif connection.reused and not self._fresh_tried:
             # The provider closed an idle connection just as we wrote to it.
+            self._note_attempt("closed")
+            self._noted = False
             self._connect()
         else:
             refusal = errors.upstream_broke(self._model.name, reason)
@@ -420,9 +572,15 @@ class Relay:
         waited = self._route.first_byte_seconds if waiting else self._route.idle_seconds
         if self._head_sent:
             self._broken(f"nothing came for {waited:g} seconds")
+            return
+        refusal = errors.upstream_timeout(self._model.name, waited)
+        if waiting and not connection.answered and not self._timed_out:
+            # Once only: it may have cost the provider work, and it has cost the caller time.
+            self._timed_out = True
+            self._try_elsewhere("timeout", refusal)
         else:
             self._deployment_failed("timeout")
-            self._fail(errors.upstream_timeout(self._model.name, waited))
+            self._fail(refusal)
 
     def _broken(self, reason: str) -> None:
         """The provider broke off after its first byte."""
@@ -490,7 +648,12 @@ class Relay:
         self._client = None
         if self._waiter is not None:
             self._waiter.cancelled = True
-        if self._phase in {"opening", "sending", "answering"}:
+        if self._ticket is not None:
+            self._gateway.waiting.leave(self._ticket)
+            self._ticket = None
+        if self._phase == "waiting":
+            self._let_go_of_money()
+        elif self._phase in {"opening", "sending", "answering"}:
             if self._upstream is not None:
                 self._upstream.cancel()
             self._cut("cancelled", CLIENT_CLOSED, error_code)
@@ -520,6 +683,8 @@ class Relay:
         error_code: str = "",
     ) -> int:
         """Settle and journal, once per request; what was charged."""
+        if self._phase == "sending" or self._tries is not None:
+            self._note_last_attempt()
         self._leave_deployment()
         self._phase = "closing"
         if self._scanner is not None:
@@ -529,10 +694,15 @@ class Relay:
             counted,
             route=self._route,
             attempts=self._attempts,
+            tries=self._tries,
             http_status=http_status,
             estimated=estimated,
             error_code=error_code,
         )
+
+    def _note_last_attempt(self) -> None:
+        if self._phase in {"sending", "answering"} and not self._noted:
+            self._note_attempt("answered" if self._phase == "answering" else "cancelled")
 
     def _done(self, http_status: int) -> None:
         self._client = None

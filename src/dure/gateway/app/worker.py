@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from importlib.metadata import version
@@ -25,6 +24,8 @@ from dure.contracts.ids import uuid7
 from dure.gateway.app.config import WorkerConfig
 from dure.gateway.app.escrow_keeper import EscrowKeeper
 from dure.gateway.app.gateway import Gateway
+from dure.gateway.app.health import HealthChecks
+from dure.gateway.app.seen import add_gauges, figures
 from dure.gateway.app.service import GatewayService
 from dure.gateway.io.database import DatabaseAway, DatabaseLink, DatabaseRefused
 from dure.gateway.io.directory_sync import DirectorySync
@@ -86,6 +87,7 @@ class Worker:
             pools=self.pools,
             process_id=self.process_id,
         )
+        self.health = HealthChecks(self.gateway, interval_seconds=config.health_interval)
         self.server = HttpServer(GatewayService(self.gateway), config.limits, loop)
         self.sync = DirectorySync(self.directory, self.link)
         self._loop = loop
@@ -143,6 +145,8 @@ class Worker:
     async def _heartbeat(self) -> None:
         try:
             await self.link.heartbeat(figures(self.gateway, self.server, self.journal))
+            if self.gateway.limits_concurrency():
+                self.gateway.take_share(*await self.link.share())
         except (DatabaseAway, DatabaseRefused) as error:
             logger.debug("heartbeat: %s", error)
 
@@ -172,6 +176,7 @@ class Worker:
             return
         self._stopped = True
         await self.server.drain(self.config.drain_timeout)
+        self.health.stop()
         await self.keeper.close(GIVE_BACK_SECONDS)
         for task in self._tasks:
             task.cancel()
@@ -183,64 +188,6 @@ class Worker:
             logger.error("the journal's last records could not be written: %s", error)
         await self.link.close()
         logger.info("stopped, process %s", self.process_id)
-
-
-def figures(gateway: Gateway, server: HttpServer, journal: JournalWriter) -> dict[str, object]:
-    """What a heartbeat tells operators."""
-    escrows = gateway.keeper.escrows.values()
-    return {
-        "worker": gateway.config.worker,
-        "connections": len(server.connections),
-        "open_requests": gateway.open_requests,
-        "open_streams": gateway.open_streams,
-        "requests": sum(gateway.metrics.requests.values.values()),
-        "cost_micro_won": gateway.metrics.cost.values[()],
-        "free_micro_won": sum(escrow.free for escrow in escrows),
-        "held_micro_won": sum(escrow.held for escrow in escrows),
-        "waiting": sum(len(escrow.waiters) for escrow in escrows),
-        "journal_sequence": journal.last_sequence,
-        "journal_backlog_bytes": journal.backlog_bytes,
-        "journal_healthy": journal.healthy,
-        "directory_version": gateway.directory.version,
-    }
-
-
-def add_gauges(gateway: Gateway, server: HttpServer, journal: JournalWriter) -> None:
-    metrics = gateway.metrics
-    escrows = gateway.keeper.escrows
-    started = time.time()
-    gauge = metrics.gauge
-    gauge(
-        "info",
-        "Which process this is.",
-        lambda: 1,
-        process=str(gateway.process_id),
-        worker=str(gateway.config.worker),
-    )
-    gauge("start_time_seconds", "When this process started, seconds since 1970.", lambda: started)
-    gauge("connections", "Open client connections.", lambda: len(server.connections))
-    gauge("open_requests", "Requests under way.", lambda: gateway.open_requests)
-    gauge("open_streams", "Streams under way.", lambda: gateway.open_streams)
-    gauge("escrow_free_micro_won", "Escrow that is free.", lambda: sum(e.free for e in escrows.values()))
-    gauge(
-        "escrow_held_micro_won",
-        "Escrow held for requests under way.",
-        lambda: sum(e.held for e in escrows.values()),
-    )
-    gauge(
-        "escrow_waiting",
-        "Requests that wait for money.",
-        lambda: sum(len(e.waiters) for e in escrows.values()),
-    )
-    gauge("journal_sequence", "Number of the last usage record.", lambda: journal.last_sequence)
-    gauge("journal_backlog_bytes", "Bytes not yet written to the journal.", lambda: journal.backlog_bytes)
-    gauge("journal_healthy", "1 while the journal can be written.", lambda: int(journal.healthy))
-    gauge("directory_version", "Version of the directory.", lambda: gateway.directory.version)
-    gauge("directory_age_seconds", "Since the directory was last confirmed.", gateway.directory_age)
-    gauge(
-        "directory_unreadable", "Directory entries not understood.", lambda: len(gateway.directory.unreadable)
-    )
-    gauge("database_connected", "1 while the database answers.", lambda: int(gateway.database_connected()))
 
 
 def _tell_ready(ready_fd: int | None, port: int) -> None:

@@ -105,6 +105,12 @@ class DatabaseLink:
     async def heartbeat(self, figures: dict[str, Any]) -> None:
         await self._ask(gateway_api.HEARTBEAT, (self.process_id, msgspec.json.encode(figures).decode()))
 
+    async def share(self) -> tuple[int, int]:
+        """How many gateway processes live, and which of them (from 0) this one is."""
+        rows = await self._ask(gateway_api.SHARE, (self.process_id,))
+        processes, place = rows[0]
+        return processes, place
+
     async def directory_changes(self, since: int) -> list[Row]:
         """Rows `(version, kind, id, payload text or None)` above `since`, by version."""
         return await self._ask(gateway_api.DIRECTORY_CHANGES, (since,), timeout_seconds=30.0)

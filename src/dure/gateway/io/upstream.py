@@ -287,7 +287,8 @@ class UpstreamPools:
 
     def sweep(self) -> None:
         now = self._loop.time()
-        for pool in self._pools.values():
+        # A call that is late may go elsewhere, and so make another pool.
+        for pool in list(self._pools.values()):
             pool.sweep(now)
 
     def close(self) -> None:

@@ -319,14 +319,31 @@ def database_away() -> Refusal:
     )
 
 
-def deployments_busy(model: str) -> Refusal:
+def deployments_busy(model: str, retry_after: int, *, waited_seconds: float | None = None) -> Refusal:
+    """No place at any deployment: the line is full, or, after `waited_seconds`, it was not this call's turn."""
+    happened = (
+        "and as many requests as may wait are waiting already"
+        if waited_seconds is None
+        else f"and none had a place for this request within {waited_seconds:.1f} seconds"
+    )
     return Refusal(
         503,
         "model_busy",
-        f"Every deployment of '{model}' is at its limit of concurrent requests. "
-        "Nothing was charged. Try again shortly.",
+        f"Every deployment of '{model}' is at its limit of concurrent requests, {happened}. "
+        f"Nothing was charged. Try again in {retry_after} s.",
         kind=SERVER,
-        headers=(("retry-after", "1"),),
+        headers=(("retry-after", str(retry_after)),),
+    )
+
+
+def deployments_rest(model: str, retry_after: int) -> Refusal:
+    return Refusal(
+        503,
+        "model_unavailable",
+        f"Every deployment of '{model}' has failed lately and is left alone for a moment. "
+        f"Nothing was charged. Try again in {retry_after} s or use another model.",
+        kind=SERVER,
+        headers=(("retry-after", str(retry_after)),),
     )
 
 

@@ -82,9 +82,11 @@ def header_lines(headers: tuple[tuple[str, str], ...]) -> bytes:
     return b"".join(b"%b: %b\r\n" % (name.encode(), value.encode()) for name, value in headers)
 
 
-def upstream_head_start(*, host: str, path: str, credential: str, dialect: Dialect) -> bytes:
+def upstream_head_start(
+    *, host: str, path: str, credential: str, dialect: Dialect, method: str = "POST"
+) -> bytes:
     """The part of a request's head that is the same for every request to a deployment's path."""
-    lines = [f"POST {path} HTTP/1.1", f"host: {host}", "user-agent: dure"]
+    lines = [f"{method} {path} HTTP/1.1", f"host: {host}", "user-agent: dure"]
     # Compressed answers could not be metered without unpacking them.
     lines.append("accept-encoding: identity")
     if credential:
@@ -93,3 +95,8 @@ def upstream_head_start(*, host: str, path: str, credential: str, dialect: Diale
         )
         lines.append(named)
     return "\r\n".join(lines).encode("latin-1") + b"\r\n"
+
+
+def retry_after_seconds(value: bytes | None) -> float:
+    """`Retry-After` as seconds (RFC 9110 §10.2.3); 0 for none, and for a date, which nobody sends here."""
+    return float(value) if value is not None and value.isdigit() and len(value) < 10 else 0.0
