@@ -98,11 +98,11 @@ def test_one_awards_flood_does_not_make_another_wait(tmp_path):
                     await until(lambda: len(gate.served) > before and gate.running)  # noqa: B023
                     await asyncio.sleep(0.01)
             at = [gate.served.index(f"single {number}") for number in range(3)]
-            # Each waits for the call that is being served and for one of the flood's, then it is its turn; the
-            # first leaves its turn to another while the award's money is fetched.
-            assert at[0] <= 3
-            assert at[1] - at[0] <= 3
-            assert at[2] - at[1] <= 3
+            # Each waits for the call that is being served and for one of the flood's, then it is its turn; another
+            # of the flood may go before it while its answer travels, or its award's money is fetched.
+            assert at[0] <= 4
+            assert at[1] - at[0] <= 5
+            assert at[2] - at[1] <= 5
             gate.let(20)
             assert {answer.status for answer in await asyncio.gather(*flood)} == {200}
 
