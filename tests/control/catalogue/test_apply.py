@@ -92,6 +92,26 @@ def test_what_the_gateways_are_told(nuri: OrganisationView) -> None:
     assert deployment.credential == "env:NURI_KEY"
 
 
+def test_queues_and_health_checks_are_told_to_the_gateways() -> None:
+    apply()
+    (deployment,) = entries("deployment")
+    assert (deployment.queue_limit, deployment.queue_timeout_ms, deployment.health_path) == (256, 10_000, "")
+    changed = (
+        DOCUMENT + "        queue_limit: 0\n        queue_timeout_ms: 500\n        health_path: /health\n"
+    )
+    assert apply(changed) == [
+        "~ deployment nuri-7b/seoul queue_limit 256 → 0",
+        "~ deployment nuri-7b/seoul queue_timeout_ms 10000 → 500",
+        "~ deployment nuri-7b/seoul health_path – → /health",
+    ]
+    (deployment,) = entries("deployment")
+    assert (deployment.queue_limit, deployment.queue_timeout_ms, deployment.health_path) == (
+        0,
+        500,
+        "/health",
+    )
+
+
 def test_a_field_is_changed() -> None:
     apply()
     assert apply(DOCUMENT.replace("8192", "16384")) == ["~ model nuri-7b context_length 8192 → 16384"]

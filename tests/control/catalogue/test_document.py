@@ -187,6 +187,28 @@ VARIANTS = {
             )
         ],
     ),
+    "a health check at another host": (
+        (
+            "    base_url: https://models.nuri.example",
+            "    base_url: https://models.nuri.example\n        health_path: //evil.example",
+        ),
+        [
+            (
+                "15:22: models[0].deployments[0].health_path: This is not a path. "
+                "Write what follows base_url, starting with /, like “health_path: /health”."
+            )
+        ],
+    ),
+    "a queue that never moves": (
+        (
+            "    base_url: https://models.nuri.example",
+            "    base_url: https://models.nuri.example\n        queue_limit: -1\n        queue_timeout_ms: 0",
+        ),
+        [
+            "15:22: models[0].deployments[0].queue_limit: -1 is out of range. Write a whole number from 0 to 100,000.",
+            "16:27: models[0].deployments[0].queue_timeout_ms: 0 is out of range. Write a whole number from 10 to 600,000.",
+        ],
+    ),
     "an active deployment without an address": (
         ("        base_url: https://models.nuri.example\n", ""),
         [

@@ -311,3 +311,24 @@ def test_a_lease_whose_connection_died_with_its_answer_is_asked_about_again(
         assert ledger.balance(award, "escrow") == 900
 
     with_link(server, work)
+
+
+def test_processes_learn_how_many_they_are_and_which_of_them(server: Postgres, ledger: Ledger) -> None:
+    async def main() -> None:
+        execute = ledger.connection.execute
+        execute("UPDATE settlement_gatewayprocess SET last_seen_at = now() - interval '1 hour'")
+        links = [DatabaseLink(server.gateway_dsn, name) for name in sorted(uuid7() for _ in range(3))]
+        for link in links:
+            await link.start_process("test", 1, "0")
+        assert [await link.share() for link in links] == [(3, 0), (3, 1), (3, 2)]
+        execute(
+            "UPDATE settlement_gatewayprocess SET last_seen_at = now() - interval '11 seconds' WHERE id = %s",
+            (links[0].process_id,),
+        )
+        assert [await link.share() for link in links[1:]] == [(2, 0), (2, 1)]
+        # One that has not been heard of lately still counts itself.
+        assert await links[0].share() == (3, 0)
+        for link in links:
+            await link.close()
+
+    asyncio.run(main())

@@ -46,6 +46,9 @@ class DeploymentOut(Schema):
     connect_timeout_ms: int
     first_byte_timeout_ms: int
     idle_timeout_ms: int
+    queue_limit: int
+    queue_timeout_ms: int
+    health_path: str
 
 
 class ModelOut(Schema):

@@ -49,9 +49,11 @@ ENDPOINTS_OF_DIALECT: dict[str, frozenset[str]] = {
 
 MAX_WON_PER_MILLION = 1_000_000_000
 MAX_TOKENS = 100_000_000
+MAX_QUEUE = 100_000
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]*")
 _SLUG = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _CREDENTIAL = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/\S+")
+_PATH = re.compile(r"/(?!/)[!-\"$-~]*")
 _HOST = re.compile(r"[A-Za-z0-9._:\[\]-]+")
 
 _MODEL_FIELDS = (
@@ -60,7 +62,8 @@ _MODEL_FIELDS = (
 )  # fmt: skip
 _DEPLOYMENT_FIELDS = (
     "name", "provider", "base_url", "upstream_model", "dialect", "credential", "weight", "priority",
-    "max_concurrency", "connect_timeout_ms", "first_byte_timeout_ms", "idle_timeout_ms", "state",
+    "max_concurrency", "connect_timeout_ms", "first_byte_timeout_ms", "idle_timeout_ms",
+    "queue_limit", "queue_timeout_ms", "health_path", "state",
 )  # fmt: skip
 
 
@@ -89,6 +92,9 @@ class DeploymentSpec:
     connect_timeout_ms: int
     first_byte_timeout_ms: int
     idle_timeout_ms: int
+    queue_limit: int
+    queue_timeout_ms: int
+    health_path: str
     state: DeploymentState
 
 
@@ -337,6 +343,9 @@ def _deployment(
             "first_byte_timeout_ms", default=120_000, least=10, most=3_600_000
         ),
         idle_timeout_ms=fields.integer("idle_timeout_ms", default=60_000, least=10, most=3_600_000),
+        queue_limit=fields.integer("queue_limit", default=256, least=0, most=MAX_QUEUE),
+        queue_timeout_ms=fields.integer("queue_timeout_ms", default=10_000, least=10, most=600_000),
+        health_path=_health_path(fields),
         state=state,
     )
 
@@ -349,6 +358,18 @@ def _credential(fields: Fields) -> str:
             "credential",
             _("This must say where the gateway finds the provider's key, never the key itself."),
             _("Write “env:NAME” (a variable of the gateway's environment) or “file:/path”."),
+        )
+        return ""
+    return value
+
+
+def _health_path(fields: Fields) -> str:
+    value = fields.text("health_path", most=500)
+    if value and not _PATH.fullmatch(value):
+        fields.note(
+            "health_path",
+            _("This is not a path."),
+            _("Write what follows base_url, starting with /, like “health_path: /health”."),
         )
         return ""
     return value

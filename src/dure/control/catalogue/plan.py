@@ -24,7 +24,8 @@ MODEL_FIELDS = (
 )  # fmt: skip
 DEPLOYMENT_FIELDS = (
     "base_url", "upstream_model", "dialect", "credential", "weight", "priority", "max_concurrency",
-    "connect_timeout_ms", "first_byte_timeout_ms", "idle_timeout_ms", "state",
+    "connect_timeout_ms", "first_byte_timeout_ms", "idle_timeout_ms", "queue_limit", "queue_timeout_ms",
+    "health_path", "state",
 )  # fmt: skip
 #: Fields whose change is worth a line, and whose values are too long to be in it.
 _LONG_FIELDS = frozenset({"description_ko", "description_en"})

@@ -57,6 +57,9 @@ class DeploymentView:
     connect_timeout_ms: int
     first_byte_timeout_ms: int
     idle_timeout_ms: int
+    queue_limit: int
+    queue_timeout_ms: int
+    health_path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,4 +263,7 @@ def _deployment_view(
         connect_timeout_ms=row.connect_timeout_ms,
         first_byte_timeout_ms=row.first_byte_timeout_ms,
         idle_timeout_ms=row.idle_timeout_ms,
+        queue_limit=row.queue_limit,
+        queue_timeout_ms=row.queue_timeout_ms,
+        health_path=row.health_path if inside else "",
     )

@@ -297,4 +297,7 @@ def _deployment_entry(row: Deployment) -> DeploymentEntry:
         connect_timeout_ms=row.connect_timeout_ms,
         first_byte_timeout_ms=row.first_byte_timeout_ms,
         idle_timeout_ms=row.idle_timeout_ms,
+        queue_limit=row.queue_limit,
+        queue_timeout_ms=row.queue_timeout_ms,
+        health_path=row.health_path,
     )

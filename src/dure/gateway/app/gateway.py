@@ -274,9 +274,8 @@ class Gateway:
                 self.keeper.reopened(entry_id)
         elif kind == "deployment":
             self._deployment_changed(entry_id, entry)
-        elif kind == "model":
-            if entry is None:
-                self._budgets.pop(entry_id, None)
+        elif kind == "model" and entry is None:
+            self._budgets.pop(entry_id, None)
 
     def _deployment_changed(self, entry_id: str, entry: DirectoryEntry | None) -> None:
         before = self._routes.pop(entry_id, None)
