@@ -308,3 +308,14 @@ def test_what_is_shown_of_input_is_bounded_and_printable(capsys: pytest.CaptureF
     assert shown.startswith("error: begin \ufffd[31m \ufffdxxx")
     assert shown.endswith("xxx end (code)\n")
     assert len(shown) < 1_000
+
+
+def test_a_gateway_whose_certificate_cannot_be_used_does_not_start(tmp_path: Path) -> None:
+    url = "--database-url=postgresql://nobody@127.0.0.1:1/none"
+    missing = dure("gateway", url, "--tls-certificate", str(tmp_path / "none.pem"))
+    assert missing.returncode != 0
+    assert "none.pem cannot be read: No such file or directory" in missing.stderr
+    assert "Traceback" not in missing.stderr
+    alone = dure("gateway", url, "--tls-key", str(tmp_path / "key.pem"))
+    assert alone.returncode != 0
+    assert "--tls-key was given without --tls-certificate" in alone.stderr

@@ -4,10 +4,14 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dure.cli import _context, _types
+
+if TYPE_CHECKING:
+    from dure.gateway.app.node import NodeConfig
 
 
 def _database_url(given: str | None) -> str:
@@ -76,18 +80,19 @@ _database_url_option = click.option(
               help="Start beside a node that still listens on the port: restart without a gap.")  # fmt: skip
 @click.option("--drain-seconds", type=_types.Seconds(), default=30.0, show_default=True,
               help="How long running requests may take to finish when stopping.")  # fmt: skip
+@click.option("--tls-certificate", envvar="DURE_GATEWAY_TLS_CERTIFICATE", metavar="FILE",
+              help="Serve HTTPS with this certificate chain (PEM); SIGHUP reads it again.")  # fmt: skip
+@click.option("--tls-key", envvar="DURE_GATEWAY_TLS_KEY", metavar="FILE",
+              help="Its private key. [default: in the certificate's file]")  # fmt: skip
+@click.option("--upstream-ca", "upstream_ca_file", envvar="DURE_GATEWAY_UPSTREAM_CA", metavar="FILE",
+              help="Authorities that providers' certificates are verified by. [default: the system's]")  # fmt: skip
+@click.option("--upstream-certificate", envvar="DURE_GATEWAY_UPSTREAM_CERTIFICATE", metavar="FILE",
+              help="A certificate to show to providers that ask for one.")  # fmt: skip
+@click.option("--upstream-key", envvar="DURE_GATEWAY_UPSTREAM_KEY", metavar="FILE",
+              help="Its private key. [default: in the certificate's file]")  # fmt: skip
 @click.pass_context
 def gateway(
-    context: click.Context,
-    host: str,
-    port: int,
-    workers: int,
-    journal: Path | None,
-    database_url: str | None,
-    node: str,
-    ready_file: Path | None,
-    overlap: bool,
-    drain_seconds: float,
+    context: click.Context, /, journal: Path | None, database_url: str | None, **options: Any
 ) -> None:
     """Serve the OpenAI-compatible API: workers on one port and a shipper that posts their journals.
 
@@ -102,14 +107,9 @@ def gateway(
     config = NodeConfig(
         database_url=_database_url(database_url),
         journal=journal or _context.data_folder() / "journal",
-        host=host,
-        port=port,
-        workers=workers,
-        node=node,
-        ready_file=ready_file,
-        overlap=overlap,
-        drain_seconds=drain_seconds,
+        **options,
     )
+    _check_tls(config)
     try:
         sys.exit(run_node(config))
     except PortInUse as busy:
@@ -118,6 +118,34 @@ def gateway(
         ) from None
     except (OSError, UnicodeError) as error:  # an overlong name of a host is the latter
         raise _context.Refusal("gateway_cannot_start", f"The gateway cannot start: {error}") from None
+
+
+def _check_tls(config: "NodeConfig") -> None:
+    """Say now what is wrong with certificates; a worker could only fail again and again."""
+    from dure.gateway.io.tls import ServerTls, TlsUnusable, client_context
+
+    for option, certificate, key in (
+        ("tls", config.tls_certificate, config.tls_key),
+        ("upstream", config.upstream_certificate, config.upstream_key),
+    ):
+        if key is not None and certificate is None:
+            raise _context.Refusal(
+                "tls_unusable",
+                f"--{option}-key was given without --{option}-certificate.",
+                remedy="Give both, or one file with the certificate and its key.",
+            )
+    try:
+        if config.tls_certificate is not None:
+            ServerTls(config.tls_certificate, config.tls_key or config.tls_certificate)
+        client_context(
+            ca_file=config.upstream_ca_file, certificate=config.upstream_certificate, key=config.upstream_key
+        )
+    except TlsUnusable as error:
+        raise _context.Refusal(
+            "tls_unusable",
+            f"TLS cannot be set up: {error}.",
+            remedy="Files must be PEM, readable by this user, the key without a password and the certificate's own.",
+        ) from None
 
 
 @gateway.command()

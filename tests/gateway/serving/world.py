@@ -254,7 +254,12 @@ class World:
         self.directory = Directory()
         self.journal = JournalWriter(folder / str(self.process_id), loop, ballast_bytes=0)
         self.link = FakeLink(bank, name)
-        self.pools = UpstreamPools(loop, ca_file=config.upstream_ca_file)
+        self.pools = UpstreamPools(
+            loop,
+            ca_file=config.upstream_ca_file,
+            certificate=config.upstream_certificate,
+            key=config.upstream_key,
+        )
         self.keeper = EscrowKeeper(
             self.link, loop, idle_seconds=config.escrow_idle, wait_seconds=config.escrow_wait
         )

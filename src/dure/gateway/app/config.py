@@ -8,7 +8,9 @@ from dure.gateway.io.http_server import ServerLimits
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`database_url` is a libpq connection string for the gateway's role; times are seconds.
 
-    With several workers `port` is a real port and `reuse_port` is true. `ready_fd`, where given, gets one
+    `listen_fds` are descriptors of sockets that listen already; without any the worker opens its own on
+    `host` and `port`. `overlap`: another node serves there, so this one accepts nothing before it can serve.
+    `ready_fd`, where given, gets one
     line with the port as soon as the worker accepts connections, and is closed.
     """
 
@@ -16,7 +18,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     journal_dir: str
     host: str = "127.0.0.1"
     port: int = 8080
-    reuse_port: bool = False
+    listen_fds: tuple[int, ...] = ()
+    overlap: bool = False
     node: str = ""
     worker: int = 0
     ready_fd: int | None = None
@@ -29,5 +32,9 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     drain_timeout: float = 30.0
     heartbeat_interval: float = 2.0
     health_interval: float = 2.0
+    tls_certificate: str | None = None
+    tls_key: str | None = None
     upstream_ca_file: str | None = None
+    upstream_certificate: str | None = None
+    upstream_key: str | None = None
     log_level: str = "INFO"

@@ -1,14 +1,14 @@
 """A node: N workers on one port, one shipper, and this parent that keeps them alive.
 
 The parent imports what its children need and forks them, so that a start and every restart take
-milliseconds; it has no loop and no threads, and waits for signals. The port is reserved here (bound,
-never listened on), so that port 0 means the same port for all workers and a port in use is a sentence
-and not a traceback. On SIGTERM the workers finish what is running, then the shipper posts the rest.
-Should the parent be killed, the kernel tells the children to end in the same orderly way.
+milliseconds; it has no loop and no threads, and waits for signals. It opens the listening sockets and
+keeps them while workers come and go, and hands them to a node that is started beside it (`listening`). On
+SIGTERM the workers finish what is running, then the shipper posts the rest. On SIGHUP the workers read their
+certificate again and begin new log files. Should the parent be killed, the kernel tells the children to end
+in the same orderly way.
 """
 
 import ctypes
-import errno
 import http.client
 import logging
 import os
@@ -16,6 +16,7 @@ import resource
 import select
 import signal
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable
@@ -25,8 +26,11 @@ from pathlib import Path
 import msgspec
 
 from dure.gateway.app.config import WorkerConfig
+from dure.gateway.app.listening import Offer, PortInUse, listen, open_socket
 from dure.gateway.app.shipper import ShipperConfig, run_shipper
 from dure.gateway.app.worker import run_worker
+
+__all__ = ["NodeConfig", "PortInUse", "run_node"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,17 +40,13 @@ LIVED_WELL_SECONDS = 30.0
 STOP_MARGIN_SECONDS = 5.0
 _STEP_SECONDS = 0.02
 _IDLE_SECONDS = 1.0
-_SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
+_SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGIO}
 _PR_SET_PDEATHSIG = 1
-
-
-class PortInUse(Exception):
-    """Another program listens where this node should."""
 
 
 @dataclass(frozen=True)
 class NodeConfig:
-    """`overlap` lets a node start beside one that still listens on the port, for a restart without a gap."""
+    """`overlap` lets a node start beside one that still listens there and share its sockets: no gap."""
 
     database_url: str
     journal: Path
@@ -57,6 +57,11 @@ class NodeConfig:
     ready_file: Path | None = None
     overlap: bool = False
     drain_seconds: float = 30.0
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+    upstream_ca_file: str | None = None
+    upstream_certificate: str | None = None
+    upstream_key: str | None = None
     log_level: str = "INFO"
 
 
@@ -75,8 +80,14 @@ class Child:
     started_at: float = 0.0
     start_at: float = 0.0
     failures: int = 0
+    sockets: list[socket.socket] = field(default_factory=list)
     ready_fd: int = -1
     ready: bool = False
+
+    def close_sockets(self) -> None:
+        for listener in self.sockets:
+            listener.close()
+        self.sockets.clear()
 
 
 @dataclass
@@ -89,26 +100,33 @@ class Node:
     stopping: int = 0
     workers: list[Child] = field(default_factory=list)
     shipper: Child | None = None
+    offer: Offer | None = None
+    shared: bool = False
+    hangup_stops: bool = False
     stop_began: float = 0.0
     checks_passed: int = 0
     report: bytes = b""
 
     def run(self) -> int:
         config = self.config
+        # On a terminal SIGHUP says that the terminal is gone.
+        self.hangup_stops = os.isatty(0)
         config.journal.mkdir(parents=True, exist_ok=True)
         _raise_descriptor_limit()
-        reservation = reserve_port(config.host, config.port, overlap=config.overlap)
-        self.port = reservation.getsockname()[1]
+        sockets, self.shared = listen(config.host, config.port, config.workers, overlap=config.overlap)
+        self.port = sockets[0][0].getsockname()[1]
         self.shipper = Child("shipper", self._run_shipper)
         self.workers = [
-            Child(f"worker-{number}", self._run_worker(number)) for number in range(1, config.workers + 1)
+            Child(f"worker-{number}", self._run_worker(number), sockets=own)
+            for number, own in enumerate(sockets, 1)
         ]
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        self.offer = Offer(config.host, self.port, signal.SIGIO)
         try:
             while self._step():
                 self._wait()
         finally:
-            reservation.close()
+            self._close_sockets()
             self._remove_ready_file()
         logger.info("stopped")
         return 0
@@ -119,6 +137,8 @@ class Node:
         """Reap, restart, announce, stop; false once there is nothing left to watch over."""
         self._reap()
         if not self.stopping:
+            assert self.offer is not None
+            self.offer.open()
             for child in (*self.workers, self.shipper):
                 if child is not None and not child.pid and time.monotonic() >= child.start_at:
                     self._start(child)
@@ -135,7 +155,14 @@ class Node:
         if restarts and not self.stopping:
             timeout = min(timeout, max(0.0, min(restarts) - time.monotonic()))
         received = signal.sigtimedwait(_SIGNALS, timeout)
-        if received is not None and received.si_signo != signal.SIGCHLD:
+        number = None if received is None else received.si_signo
+        if number == signal.SIGHUP and not self.hangup_stops:
+            logger.info("workers read their certificate again and begin new log files")
+            self._signal_workers(signal.SIGHUP)
+        elif number == signal.SIGIO:
+            assert self.offer is not None
+            self.offer.answer([listener for child in self.workers for listener in child.sockets])
+        elif number in {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}:
             self._begin_stop()
 
     def _begin_stop(self) -> None:
@@ -143,6 +170,7 @@ class Node:
         if self.stopping == 1:
             self.stop_began = time.monotonic()
             logger.info("stopping: running requests are finished first")
+            self._close_sockets()
             self._signal_workers(signal.SIGTERM)
         elif self.stopping == 2:
             logger.warning("stopping at once: running requests are cut and recorded as interrupted")
@@ -168,6 +196,13 @@ class Node:
             os.kill(shipper.pid, signal.SIGKILL)
         return bool(shipper.pid)
 
+    def _close_sockets(self) -> None:
+        """Accept nothing more, unless another node has these sockets too."""
+        if self.offer is not None:
+            self.offer.close()
+        for child in self.workers:
+            child.close_sockets()
+
     def _signal_workers(self, number: signal.Signals) -> None:
         for child in self.workers:
             if child.pid:
@@ -176,6 +211,8 @@ class Node:
     # Children
 
     def _start(self, child: Child) -> None:
+        if child is not self.shipper and not child.sockets:
+            child.sockets.append(open_socket(self.config.host, self.port))
         reader, writer = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -198,7 +235,12 @@ class Node:
             for other in (*self.workers, self.shipper):
                 if other is not None and other.ready_fd >= 0:
                     os.close(other.ready_fd)
+                if other is not None and other is not child:
+                    other.close_sockets()
+            if self.offer is not None:
+                self.offer.close()
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it can be heard
             # A shipper that is told to end before it can hear would leave the last records unposted; it
             # takes the signal once it can answer. A worker without requests may just end.
             waits = {signal.SIGTERM} if child is self.shipper else set()
@@ -225,11 +267,17 @@ class Node:
                     journal_dir=str(config.journal),
                     host=config.host,
                     port=self.port,
-                    reuse_port=True,
+                    listen_fds=tuple(listener.detach() for listener in self.workers[number - 1].sockets),
+                    overlap=self.shared and not self.announced,
                     node=config.node,
                     worker=number,
                     ready_fd=ready_fd,
                     drain_timeout=config.drain_seconds,
+                    tls_certificate=config.tls_certificate,
+                    tls_key=config.tls_key,
+                    upstream_ca_file=config.upstream_ca_file,
+                    upstream_certificate=config.upstream_certificate,
+                    upstream_key=config.upstream_key,
                     log_level=config.log_level,
                 )
             )
@@ -267,6 +315,9 @@ class Node:
             return
         lived = time.monotonic() - child.started_at
         child.failures = 0 if lived > LIVED_WELL_SECONDS else child.failures + 1
+        if child.failures > 1:
+            # What waits in its queue is worth a tenth of a second, and no more: others can take it.
+            child.close_sockets()
         pause = min(LAST_RESTART_SECONDS, FIRST_RESTART_SECONDS * 2 ** min(10, max(0, child.failures - 1)))
         child.start_at = time.monotonic() + pause
         code = os.waitstatus_to_exitcode(status)
@@ -297,11 +348,14 @@ class Node:
             self.checks_passed += 1
         self.announced = True
         self._write_ready_file()
-        logger.info("ready on http://%s:%d with %d workers", self.config.host, self.port, len(self.workers))
+        scheme = "http" if self.config.tls_certificate is None else "https"
+        logger.info(
+            "ready on %s://%s:%d with %d workers", scheme, self.config.host, self.port, len(self.workers)
+        )
 
     def _check(self) -> bool:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.config.host, self.config.host)  # noqa: S104
-        connection = http.client.HTTPConnection(host, self.port, timeout=1.0)
+        connection = self._own_connection(host)
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == 200
@@ -309,6 +363,15 @@ class Node:
             return False
         finally:
             connection.close()
+
+    def _own_connection(self, host: str) -> http.client.HTTPConnection:
+        if self.config.tls_certificate is None:
+            return http.client.HTTPConnection(host, self.port, timeout=1.0)
+        context = ssl.create_default_context()
+        # The certificate is for the public name, and this is ourselves.
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return http.client.HTTPSConnection(host, self.port, timeout=1.0, context=context)
 
     def _write_ready_file(self) -> None:
         path = self.config.ready_file
@@ -329,28 +392,6 @@ class Node:
                 path.unlink()
         except FileNotFoundError:
             pass
-
-
-def reserve_port(host: str, port: int, *, overlap: bool) -> socket.socket:
-    """A socket that keeps the port for this node's workers; `PortInUse` if somebody listens there."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    try:
-        if port and not overlap:
-            # Without SO_REUSEPORT the kernel says so when another process, even of ours, is listening.
-            with socket.socket(family, kind, protocol) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(address)
-        reservation = socket.socket(family, kind, protocol)
-        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        reservation.bind(address)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise PortInUse(f"port {port} on {host} is in use by another program") from None
-        raise
-    return reservation
 
 
 def run_node(config: NodeConfig) -> int:

@@ -31,6 +31,7 @@ from dure.gateway.io.database import DatabaseAway, DatabaseLink, DatabaseRefused
 from dure.gateway.io.directory_sync import DirectorySync
 from dure.gateway.io.http_server import HttpServer
 from dure.gateway.io.journal import JournalWriter
+from dure.gateway.io.tls import ServerTls, TlsUnusable
 from dure.gateway.io.upstream import UpstreamPools
 from dure.gateway.protocol.directory import Directory
 
@@ -41,6 +42,7 @@ TICK_SECONDS = 0.5
 SLOW_SWEEP_SECONDS = 1.0
 RETRY_SECONDS = 0.25
 GIVE_BACK_SECONDS = 5.0
+WAIT_FOR_DIRECTORY_SECONDS = 1.0
 
 
 def run_worker(config: WorkerConfig) -> None:
@@ -57,16 +59,26 @@ async def _serve(config: WorkerConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     worker = Worker(config, loop)
+    loop.add_signal_handler(signal.SIGHUP, worker.reload)
+    starting = asyncio.ensure_future(worker.start())
+    stopping = asyncio.ensure_future(stop.wait())
     try:
-        port = await worker.start()
-        _tell_ready(config.ready_fd, port)
-        await stop.wait()
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            _tell_ready(config.ready_fd, starting.result())
+            await stopping
     finally:
+        starting.cancel()
+        stopping.cancel()
         await worker.stop()
 
 
 class Worker:
-    """The parts of a worker, put together. `start` answers with the port once connections are accepted."""
+    """The parts of a worker, put together. `start` answers with the port once connections are accepted.
+
+    That is when the directory is there. Without a database it waits a moment and accepts all the same, to say
+    what is missing; but never beside an older node, which serves meanwhile.
+    """
 
     def __init__(self, config: WorkerConfig, loop: asyncio.AbstractEventLoop) -> None:
         self.config = config
@@ -74,7 +86,15 @@ class Worker:
         self.directory = Directory()
         self.journal = JournalWriter(Path(config.journal_dir) / str(self.process_id), loop)
         self.link = DatabaseLink(config.database_url, self.process_id)
-        self.pools = UpstreamPools(loop, ca_file=config.upstream_ca_file)
+        self.pools = UpstreamPools(
+            loop,
+            ca_file=config.upstream_ca_file,
+            certificate=config.upstream_certificate,
+            key=config.upstream_key,
+        )
+        self.tls = None
+        if config.tls_certificate is not None:
+            self.tls = ServerTls(config.tls_certificate, config.tls_key or config.tls_certificate)
         self.keeper = EscrowKeeper(
             self.link, loop, idle_seconds=config.escrow_idle, wait_seconds=config.escrow_wait
         )
@@ -92,6 +112,7 @@ class Worker:
         self.sync = DirectorySync(self.directory, self.link)
         self._loop = loop
         self._tasks: list[asyncio.Task[None]] = []
+        self._loaded = asyncio.Event()
         self._stopped = False
 
     async def start(self) -> int:
@@ -103,11 +124,20 @@ class Worker:
         gateway.database_connected = lambda: link.connected
         add_gauges(gateway, self.server, self.journal)
         link.start()
-        port = await self.server.listen(self.config.host, self.config.port, reuse_port=self.config.reuse_port)
         self._every(SWEEP_SECONDS, self.keeper.sweep)
         self._every(TICK_SECONDS, self._tick)
         self._every(SLOW_SWEEP_SECONDS, self._slow_sweep)
         self._tasks.append(self._loop.create_task(self._join()))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if self.config.overlap else WAIT_FOR_DIRECTORY_SECONDS):
+                await self._loaded.wait()
+        sockets = tuple(socket.socket(fileno=descriptor) for descriptor in self.config.listen_fds)
+        port = await self.server.listen(
+            self.config.host,
+            self.config.port,
+            sockets=sockets,
+            tls=None if self.tls is None else self.tls.context,
+        )
         logger.info("listening on %s:%d, process %s", self.config.host, port, self.process_id)
         return port
 
@@ -120,6 +150,7 @@ class Worker:
         )
         await self._until_done(self.sync.load)
         self.gateway.loaded = True
+        self._loaded.set()
         # What has been loaded lives as long as the process: collections need not look at it again.
         gc.collect()
         gc.freeze()
@@ -169,6 +200,15 @@ class Worker:
         self.server.sweep()
         self.keeper.sweep_idle()
         self.gateway.retry_unusable()
+
+    def reload(self) -> None:
+        """Read the files that may have been replaced: certificates and keys."""
+        for what in (self.tls, self.pools):
+            try:
+                if what is not None:
+                    what.reload()
+            except TlsUnusable as error:
+                logger.error("the last certificate stays in use: %s", error)
 
     async def stop(self) -> None:
         """Finish what is running, give money back, close the journal. Once."""

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
+from weakref import WeakSet
 
 import msgspec
 
@@ -29,6 +30,8 @@ WRITE_STALL_SECONDS = 60.0
 SLOWEST_BODY_BYTES_PER_SECOND = 10_000
 TLS_HANDSHAKE_SECONDS = 10.0
 LOOK_FOR_IDLE_SECONDS = 0.1
+#: How long a client that was accepted just before the end may take for its handshake.
+ARRIVING_SECONDS = 2.0
 BACKLOG = 4096
 #: Descriptors that are not connections: journal, database, logs, what the runtime opens.
 _OTHER_DESCRIPTORS = 64
@@ -79,6 +82,7 @@ class ClientConnection(asyncio.Protocol):
     """One client. `exchange` is set by the handler while an answer is under way."""
 
     __slots__ = (
+        "__weakref__",
         "_began_at",
         "_busy",
         "_discarding",
@@ -122,7 +126,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
         server = self._server
         self.touched_at = server.now()
-        server.connections.add(self)
+        server.arrived(self)
         if server.draining:
             self.must_close = True
         if len(server.connections) > server.most_connections and not server.make_room(self):
@@ -310,6 +314,8 @@ class HttpServer:
         self.most_connections = limits.connections or _most_connections()
         self.waiting_bytes = 0
         self._look_for_idle_at = 0.0
+        # Accepted, and not made yet: with TLS that takes the client's part of the handshake.
+        self._arriving: WeakSet[ClientConnection] = WeakSet()
         self.draining = False
         self._servers: list[asyncio.Server] = []
         self._all_gone = asyncio.Event()
@@ -319,7 +325,6 @@ class HttpServer:
         host: str,
         port: int,
         *,
-        reuse_port: bool = False,
         sockets: tuple[socket.socket, ...] = (),
         tls: ssl.SSLContext | None = None,
     ) -> int:
@@ -329,17 +334,26 @@ class HttpServer:
         """
         create = partial(
             self.loop.create_server,
-            lambda: ClientConnection(self),
+            self._accepted,
             backlog=BACKLOG,
             ssl=tls,
             ssl_handshake_timeout=None if tls is None else TLS_HANDSHAKE_SECONDS,
         )
         servers = [await create(sock=given) for given in sockets]
         if not servers:
-            servers = [await create(host, port, reuse_port=reuse_port)]
-        self._servers = servers
+            servers = [await create(host, port)]
+        self._servers += servers
         address = servers[0].sockets[0].getsockname()
         return int(address[1])
+
+    def _accepted(self) -> ClientConnection:
+        connection = ClientConnection(self)
+        self._arriving.add(connection)
+        return connection
+
+    def arrived(self, connection: ClientConnection) -> None:
+        self._arriving.discard(connection)
+        self.connections.add(connection)
 
     def left(self, connection: ClientConnection) -> None:
         self.connections.discard(connection)
@@ -371,9 +385,13 @@ class HttpServer:
         now = self.now()
         for connection in self.connections:
             connection.drain(now)
-        if self.connections:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._all_gone.wait(), timeout_seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                # A handshake that fails tells nobody, so there is no event to wait for.
+                while self._arriving and self.now() < now + ARRIVING_SECONDS:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                if self.connections:
+                    await self._all_gone.wait()
         for connection in list(self.connections):
             connection.transport.abort()
         await asyncio.sleep(0)

@@ -8,9 +8,11 @@ checked by a sweep, not by a timer per request.
 import asyncio
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
+from dure.gateway.io.tls import TlsUnusable, client_context
 from dure.gateway.protocol.http_answer import AnswerReader
 
 IDLE_SECONDS = 30.0
@@ -209,14 +211,16 @@ class UpstreamPool:
 
     async def _connect(self, user: User, timeout_seconds: float) -> None:
         origin = self.origin
-        context = self._tls() if origin.tls else None
         try:
+            context = self._tls() if origin.tls else None
             async with asyncio.timeout(timeout_seconds):
                 _, connection = await self._loop.create_connection(
                     lambda: UpstreamConnection(self), origin.host, origin.port, ssl=context
                 )
         except TimeoutError:
             user.upstream_unreachable(f"no connection within {timeout_seconds:g} s")
+        except TlsUnusable:
+            user.upstream_unreachable("the gateway's own certificate or authorities cannot be used")
         except (OSError, ssl.SSLError, UnicodeError) as error:
             reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
             user.upstream_unreachable(reason)
@@ -268,9 +272,16 @@ class UpstreamPool:
 class UpstreamPools:
     """All pools of a process, made when first needed."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, ca_file: str | None = None) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        ca_file: str | None = None,
+        certificate: str | None = None,
+        key: str | None = None,
+    ) -> None:
         self._loop = loop
-        self._ca_file = ca_file
+        self._make_context = partial(client_context, ca_file=ca_file, certificate=certificate, key=key)
         self._pools: dict[Origin, UpstreamPool] = {}
         self._context: ssl.SSLContext | None = None
 
@@ -282,7 +293,7 @@ class UpstreamPools:
 
     def _tls_context(self) -> ssl.SSLContext:
         if self._context is None:
-            self._context = ssl.create_default_context(cafile=self._ca_file)
+            self._context = self._make_context()
         return self._context
 
     def sweep(self) -> None:
@@ -290,6 +301,11 @@ class UpstreamPools:
         # A call that is late may go elsewhere, and so make another pool.
         for pool in list(self._pools.values()):
             pool.sweep(now)
+
+    def reload(self) -> None:
+        """Read the files for TLS again for connections from now on; `TlsUnusable` leaves things as they were."""
+        if self._context is not None:
+            self._context = self._make_context()
 
     def close(self) -> None:
         for pool in self._pools.values():
