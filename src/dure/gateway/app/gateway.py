@@ -13,6 +13,7 @@ from uuid import UUID
 from dure.contracts.directory import DeploymentEntry, DirectoryEntry, Endpoint, ModelEntry
 from dure.gateway.app.config import WorkerConfig
 from dure.gateway.app.escrow_keeper import EscrowKeeper
+from dure.gateway.app.health import DeploymentHealth, HealthBook
 from dure.gateway.app.metrics import Metrics
 from dure.gateway.io.credentials import CredentialMissing, resolve
 from dure.gateway.io.upstream import UpstreamPool, UpstreamPools, origin_of
@@ -53,6 +54,7 @@ class Route:
         "deployment",
         "first_byte_seconds",
         "heads",
+        "health",
         "idle_seconds",
         "pool",
         "provider",
@@ -61,9 +63,16 @@ class Route:
         "uuid",
     )
 
-    def __init__(self, deployment: DeploymentEntry, pools: UpstreamPools, state: DeploymentState) -> None:
+    def __init__(
+        self,
+        deployment: DeploymentEntry,
+        pools: UpstreamPools,
+        state: DeploymentState,
+        health: DeploymentHealth,
+    ) -> None:
         self.deployment = deployment
         self.state = state
+        self.health = health
         self.uuid = UUID(deployment.id)
         self.provider = UUID(deployment.provider)
         self.connect_seconds = deployment.connect_timeout_ms / 1000
@@ -111,6 +120,7 @@ class Gateway:
         self.pools = pools
         self.process_id = process_id
         self.metrics = Metrics()
+        self.health = HealthBook()
         self.open_requests = 0
         self.open_streams = 0
         self.loaded = False
@@ -131,6 +141,7 @@ class Gateway:
     def tick(self) -> None:
         """A few times a second: what need not be computed for every request."""
         self.date = formatdate(usegmt=True).encode()
+        self.health.tick(self.now())
 
     def new_request_id(self) -> RequestId:
         """A UUIDv7 (RFC 9562 §5.7), from random bytes that are fetched for many at once."""
@@ -159,7 +170,9 @@ class Gateway:
                 return None
             route = self._routes.get(entry.id)
             if route is None or route.deployment is not entry:
-                route = self._routes[entry.id] = Route(entry, self.pools, self.state_of(entry.id))
+                route = self._routes[entry.id] = Route(
+                    entry, self.pools, self.state_of(entry.id), self.health.of(entry.id)
+                )
             if endpoint in route.heads:
                 return route
             tried.append(entry.id)
@@ -184,3 +197,4 @@ class Gateway:
             self._routes.pop(entry_id, None)
             if entry is None:
                 self._states.pop(entry_id, None)
+                self.health.forget(entry_id)

@@ -224,6 +224,7 @@ class Relay:
         route = self._route
         self._tried.append(route.deployment.id)
         route.state.failed(self._gateway.now())
+        route.health.failed()
         self._gateway.metrics.upstream_errors.add(1, route.deployment.id, reason)
         self._leave_deployment()
 
@@ -524,6 +525,11 @@ class Relay:
         self._phase = "closing"
         if self._scanner is not None:
             self._gateway.open_streams -= 1
+        if status == "completed":
+            self._route.health.answered(
+                first_byte_us=self._charge.first_byte_us,
+                total_us=int((self._gateway.now() - self._request.received_at) * 1_000_000),
+            )
         return self._charge.close(
             status,
             counted,

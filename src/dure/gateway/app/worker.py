@@ -21,10 +21,12 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from dure.contracts.gateway_api import NO_PROCESS
 from dure.contracts.ids import uuid7
 from dure.gateway.app.config import WorkerConfig
 from dure.gateway.app.escrow_keeper import EscrowKeeper
 from dure.gateway.app.gateway import Gateway
+from dure.gateway.app.lag import JournalLag
 from dure.gateway.app.service import GatewayService
 from dure.gateway.io.database import DatabaseAway, DatabaseLink, DatabaseRefused
 from dure.gateway.io.directory_sync import DirectorySync
@@ -56,6 +58,7 @@ async def _serve(config: WorkerConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     worker = Worker(config, loop)
+    worker.on_retired = stop.set
     try:
         port = await worker.start()
         _tell_ready(config.ready_fd, port)
@@ -65,7 +68,11 @@ async def _serve(config: WorkerConfig) -> None:
 
 
 class Worker:
-    """The parts of a worker, put together. `start` answers with the port once connections are accepted."""
+    """The parts of a worker, put together. `start` answers with the port once connections are accepted.
+
+    `on_retired` is called when the database no longer knows this process: it was declared lost while it could not
+    be heard, and its money is back in the awards. It ends, and its node starts another.
+    """
 
     def __init__(self, config: WorkerConfig, loop: asyncio.AbstractEventLoop) -> None:
         self.config = config
@@ -88,6 +95,10 @@ class Worker:
         )
         self.server = HttpServer(GatewayService(self.gateway), config.limits, loop)
         self.sync = DirectorySync(self.directory, self.link)
+        self.lag = JournalLag()
+        self.on_retired: Callable[[], None] = lambda: None
+        self.loop_delay_ms = 0.0
+        self._ticked_at = loop.time()
         self._loop = loop
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
@@ -99,7 +110,7 @@ class Worker:
         gateway = self.gateway
         gateway.directory_age = lambda: self.sync.age_seconds
         gateway.database_connected = lambda: link.connected
-        add_gauges(gateway, self.server, self.journal)
+        add_gauges(gateway, self.server, self.journal, self.lag)
         link.start()
         port = await self.server.listen(self.config.host, self.config.port, reuse_port=self.config.reuse_port)
         self._every(SWEEP_SECONDS, self.keeper.sweep)
@@ -142,9 +153,29 @@ class Worker:
 
     async def _heartbeat(self) -> None:
         try:
-            await self.link.heartbeat(figures(self.gateway, self.server, self.journal))
-        except (DatabaseAway, DatabaseRefused) as error:
+            self.lag.posted(await self.link.posted_sequence())
+            self._note_lag()
+            told = figures(self.gateway, self.server, self.journal, self.lag)
+            await self.link.heartbeat(told | {"loop_delay_ms": round(self.loop_delay_ms, 1)})
+            self.loop_delay_ms = 0.0
+        except DatabaseRefused as refused:
+            if refused.sqlstate == NO_PROCESS:
+                self._retire(refused)
+            else:
+                logger.warning("heartbeat: %s", refused)
+        except DatabaseAway as error:
             logger.debug("heartbeat: %s", error)
+
+    def _retire(self, refused: DatabaseRefused) -> None:
+        logger.error(
+            "this process may spend nothing more and ends: %s. Its journal is settled by the shipper.",
+            refused,
+        )
+        self.keeper.retire()
+        self.on_retired()
+
+    def _note_lag(self) -> None:
+        self.lag.note(self.journal.last_sequence, self.journal.written_bytes, self._loop.time())
 
     def _every(self, seconds: float, work: Callable[[], None]) -> None:
         async def repeat() -> None:
@@ -158,6 +189,11 @@ class Worker:
         self._tasks.append(self._loop.create_task(repeat()))
 
     def _tick(self) -> None:
+        now = self._loop.time()
+        # How late this turn comes is how long everybody else was kept waiting, at most.
+        self.loop_delay_ms = max(self.loop_delay_ms, (now - self._ticked_at - TICK_SECONDS) * 1000)
+        self._ticked_at = now
+        self._note_lag()
         self.gateway.tick()
         self.pools.sweep()
 
@@ -185,9 +221,12 @@ class Worker:
         logger.info("stopped, process %s", self.process_id)
 
 
-def figures(gateway: Gateway, server: HttpServer, journal: JournalWriter) -> dict[str, object]:
-    """What a heartbeat tells operators."""
+def figures(
+    gateway: Gateway, server: HttpServer, journal: JournalWriter, lag: JournalLag
+) -> dict[str, object]:
+    """What a heartbeat tells operators. Readers do without what an older gateway leaves out."""
     escrows = gateway.keeper.escrows.values()
+    age = gateway.directory_age()
     return {
         "worker": gateway.config.worker,
         "connections": len(server.connections),
@@ -201,11 +240,18 @@ def figures(gateway: Gateway, server: HttpServer, journal: JournalWriter) -> dic
         "journal_sequence": journal.last_sequence,
         "journal_backlog_bytes": journal.backlog_bytes,
         "journal_healthy": journal.healthy,
+        "journal_unposted_records": lag.records,
+        "journal_unposted_seconds": round(lag.seconds(gateway.now()), 3),
+        "journal_unposted_bytes": lag.bytes,
         "directory_version": gateway.directory.version,
+        "directory_age_seconds": None if age is None else round(age, 3),
+        "directory_unreadable": len(gateway.directory.unreadable),
+        "deployments": gateway.health.figures(),
+        **gateway.health.latency(),
     }
 
 
-def add_gauges(gateway: Gateway, server: HttpServer, journal: JournalWriter) -> None:
+def add_gauges(gateway: Gateway, server: HttpServer, journal: JournalWriter, lag: JournalLag) -> None:
     metrics = gateway.metrics
     escrows = gateway.keeper.escrows
     started = time.time()
@@ -235,6 +281,13 @@ def add_gauges(gateway: Gateway, server: HttpServer, journal: JournalWriter) -> 
     gauge("journal_sequence", "Number of the last usage record.", lambda: journal.last_sequence)
     gauge("journal_backlog_bytes", "Bytes not yet written to the journal.", lambda: journal.backlog_bytes)
     gauge("journal_healthy", "1 while the journal can be written.", lambda: int(journal.healthy))
+    gauge("journal_unposted_records", "Usage records not in the ledger yet.", lambda: lag.records)
+    gauge(
+        "journal_unposted_seconds",
+        "Age of the oldest usage record that is not in the ledger yet.",
+        lambda: lag.seconds(gateway.now()),
+    )
+    gauge("journal_unposted_bytes", "Bytes of the journal not in the ledger yet.", lambda: lag.bytes)
     gauge("directory_version", "Version of the directory.", lambda: gateway.directory.version)
     gauge("directory_age_seconds", "Since the directory was last confirmed.", gateway.directory_age)
     gauge(

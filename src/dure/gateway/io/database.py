@@ -105,6 +105,11 @@ class DatabaseLink:
     async def heartbeat(self, figures: dict[str, Any]) -> None:
         await self._ask(gateway_api.HEARTBEAT, (self.process_id, msgspec.json.encode(figures).decode()))
 
+    async def posted_sequence(self) -> int:
+        """The last of this process's records that is in the ledger."""
+        rows = await self._ask(gateway_api.POSTED_SEQUENCE, (self.process_id,))
+        return int(rows[0][0] or 0)
+
     async def directory_changes(self, since: int) -> list[Row]:
         """Rows `(version, kind, id, payload text or None)` above `since`, by version."""
         return await self._ask(gateway_api.DIRECTORY_CHANGES, (since,), timeout_seconds=30.0)
