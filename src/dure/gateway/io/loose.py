@@ -74,5 +74,5 @@ def _header(path: Path) -> Header:
         decoder = Decoder()
         decoder.feed(file.read(HEADER_BYTES))
     if decoder.header is None:
-        raise JournalDamaged(path, 0, "its header cannot be read, so it does not say whose journal it is")
+        raise JournalDamaged(path, 0, "it does not begin as a journal does, so it does not say whose it is")
     return decoder.header

@@ -195,7 +195,7 @@ def percentiles(milliseconds: Sequence[float]) -> str:
         return "–"
     if max(milliseconds) < 1_000:
         return (
-            " · ".join(f"{value:,.0f}" if value >= 10 else f"{value:,.1f}" for value in milliseconds) + " ms"
+            " · ".join(f"{value:,.0f}" if value >= 1 else "<1" for value in milliseconds) + " ms"
         )
     return gettext("%(seconds)s s") % {
         "seconds": " · ".join(f"{value / 1000:,.1f}" for value in milliseconds)
