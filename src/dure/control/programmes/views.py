@@ -137,7 +137,8 @@ def award_csv(request: Request, award_id: UUID) -> HttpResponse:
     )
     columns = (
         *("request_id", "opened_at", "closed_at", "model", "endpoint", "status", "http_status", "streamed"),
-        *("estimated", "input_tokens", "output_tokens", "cached_tokens", "cost_micro_won", "error_code"),
+        *("estimated", "input_tokens", "output_tokens", "cached_tokens", "cost_micro_won"),
+        *("uncovered_micro_won", "error_code"),
     )
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="calls-{award_id}.csv"'

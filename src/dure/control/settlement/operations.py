@@ -14,6 +14,7 @@ from uuid import UUID
 from django.db import connection
 from django.utils.translation import get_language, gettext, ngettext
 
+from dure.contracts.money import MICRO_WON_PER_WON
 from dure.control.catalogue import selectors as catalogue
 from dure.control.foundation import clock, directory, outbox
 from dure.control.foundation.actors import Actor
@@ -200,9 +201,8 @@ def _silent(processes: Sequence[GatewayProcessView], waiting: Sequence[WaitingEs
     sums: dict[UUID, list[int]] = {}
     for one in waiting:
         sums.setdefault(one.process_id, []).append(one.micro_won)
-    for process in processes:
-        if process.state != "silent":
-            continue
+    silent = [process for process in processes if process.state == "silent"]
+    for process in sorted(silent, key=lambda one: one.id not in sums):
         amounts = sums.get(process.id, [])
         if not amounts:
             yield Trouble(
@@ -219,7 +219,7 @@ def _silent(processes: Sequence[GatewayProcessView], waiting: Sequence[WaitingEs
             gettext("A process of the gateway %(node)s fell silent; %(sum)s of %(awards)s waits for it.")
             % {
                 "node": process.node,
-                "sum": format_won(sum(amounts), get_language() or "ko"),
+                "sum": _shown(sum(amounts)),
                 "awards": awards,
             },
             gettext(
@@ -228,6 +228,12 @@ def _silent(processes: Sequence[GatewayProcessView], waiting: Sequence[WaitingEs
             ),
             process.id,
         )
+
+
+def _shown(micro_won: int) -> str:
+    """Whole won, as far as there are many; the exact sum is a click away."""
+    decimals = 0 if micro_won >= 100 * MICRO_WON_PER_WON else 2
+    return format_won(micro_won, get_language() or "ko", decimals=decimals)
 
 
 def _of_process(process: GatewayProcessView) -> Iterable[Trouble]:

@@ -163,6 +163,34 @@ def meter_short(meter: str) -> Any:
     return _METERS_SHORT.get(meter, meter)
 
 
+#: Why a call ended as it did (`error_code` of its record), in a reader's words. Others are shown as they are.
+_ERROR_CODES = {
+    "client_closed": _("The caller closed the connection; what had been delivered is charged."),
+    "client_stalled": _("The caller stopped reading; what had been delivered is charged."),
+    "upstream_unreachable": _("The provider could not be reached; nothing is charged."),
+    "upstream_timeout": _("The provider did not answer in time; nothing is charged."),
+    "upstream_broke": _("The provider broke off."),
+    "upstream_error": _("The provider answered with an error."),
+    "upstream_credential_refused": _("The provider refused the gateway's key; nothing is charged."),
+    "journal_unavailable": _(
+        "The gateway could not write its journal, so nothing was sent; nothing is charged."
+    ),
+    "gateway_process_lost": _(
+        "The gateway stopped during the call; what its journal shows as delivered is charged."
+    ),
+    "journal_record_lost": _("The record of this call cannot be read; nothing is charged."),
+    "refused_by_ledger": _("The ledger refused this record; officers settle it with the provider."),
+    "uncovered_after_loss": _(
+        "Turned up after its gateway had been declared lost; officers settle the uncovered part with the provider."
+    ),
+}
+
+
+@register.filter
+def error_meaning(code: str) -> Any:
+    return _ERROR_CODES.get(code, code)
+
+
 @register.filter
 def usage_badge(status: str) -> Badge:
     return _USAGE.get(status, Badge(status, _PLAIN))
@@ -194,9 +222,7 @@ def percentiles(milliseconds: Sequence[float]) -> str:
     if not milliseconds:
         return "–"
     if max(milliseconds) < 1_000:
-        return (
-            " · ".join(f"{value:,.0f}" if value >= 1 else "<1" for value in milliseconds) + " ms"
-        )
+        return " · ".join(f"{value:,.0f}" if value >= 1 else "<1" for value in milliseconds) + " ms"
     return gettext("%(seconds)s s") % {
         "seconds": " · ".join(f"{value / 1000:,.1f}" for value in milliseconds)
     }
