@@ -212,6 +212,8 @@ NEUTRAL = {
     "account_id": 7,
     "deployment": "no-such-thing",
     "sequence": 1,
+    "process_id": UUID(int=7),
+    "step": "confirm",
 }
 
 

@@ -54,6 +54,7 @@ def main() -> None:
     from dure.control.catalogue import services as catalogue
     from dure.control.foundation import clock
     from dure.control.foundation.actors import Actor
+    from dure.control.identity import selectors as identity_selectors
     from dure.control.identity import services as identity
     from dure.control.programmes import services as programmes
     from dure.control.settlement import services as settlement
@@ -75,6 +76,7 @@ def main() -> None:
     people = {}
     for name, korean, slug, roles in [
         ("officer", "김사업", "msit", ["officer"]),
+        ("second_officer", "윤담당", "msit", ["officer"]),
         ("operator", "이운영", "msit", ["operator"]),
         ("auditor", "박감사", "msit", ["auditor"]),
         ("provider", "최모델", "hanbit-ai", ["provider_manager", "administrator"]),
@@ -131,6 +133,12 @@ def main() -> None:
     access.revoke_key(actor=system, key_id=old.key.id)
     use(busy.id, keys["운영 서버"].key.id, organisations["hanbit-ai"].id, days=21, calls=60)
     use(quiet.id, keys["시험"].key.id, organisations["hanbit-ai"].id, days=2, calls=3)
+    gateways = run_gateways(busy.id, awards["민원 답변 초안 작성"].id, quiet.id)
+    settlement.declare_lost(
+        actor=identity_selectors.actor_for(person_id=people["second_officer"].id),
+        process_ids=[UUID(gateways["asked"])],
+        reason="전산실 화재로 서버와 디스크를 잃음",
+    )
     settlement.publish_day_heads()
     settlement.verify_everything()
     json.dump(
@@ -143,6 +151,7 @@ def main() -> None:
             "key": str(keys["운영 서버"].key.id),
             "startup": str(organisations["saebyeok"].id),
             "hanbit": str(organisations["hanbit-ai"].id),
+            **gateways,
         },
         sys.stdout,
     )
@@ -202,6 +211,59 @@ def use(award: UUID, key: UUID, provider: UUID, *, days: int, calls: int, status
         posted = msgspec.json.encode(records).decode()
         cursor.execute(gateway_api.POST_USAGE, [process, 0, calls, posted])
     return process
+
+
+def run_gateways(busy: UUID, city: UUID, quiet: UUID) -> dict[str, str]:
+    """Three gateway processes beside those that posted the calls: one that tells its figures, one that fell silent
+    with money, and one that an officer will ask to declare lost."""
+    from django.db import connection
+
+    from dure.contracts import gateway_api
+    from dure.contracts.ids import uuid7
+    from dure.control.catalogue.models import Deployment
+    from dure.control.foundation import directory
+
+    deployment = str(Deployment.objects.get(name="seoul-1").pk)
+    figures = {
+        "requests": 48_211,
+        "open_requests": 37,
+        "open_streams": 31,
+        "journal_sequence": 12,
+        "journal_unposted_records": 12,
+        "journal_unposted_seconds": 0.4,
+        "journal_unposted_bytes": 9_413,
+        "journal_healthy": True,
+        "directory_version": directory.version(),
+        "directory_age_seconds": 0.2,
+        "loop_delay_ms": 4.1,
+        "first_byte_ms": [212.0, 640.0, 1_280.0],
+        "total_ms": [1_790.0, 5_110.0, 9_200.0],
+        "deployments": {
+            deployment: {
+                "state": "closed", "outstanding": 37, "queued": 2, "requests": 5_120, "errors": 14,
+                "first_byte_ms": [212.0, 640.0, 1_280.0], "total_ms": [1_790.0, 5_110.0, 9_200.0],
+            }
+        },
+    }  # fmt: skip
+    made = {"running": uuid7(), "silent": uuid7(), "asked": uuid7()}
+    with connection.cursor() as cursor:
+        for name, node in (("running", "pangyo-gw-1"), ("silent", "busan-gw-2"), ("asked", "sejong-gw-1")):
+            cursor.execute(gateway_api.START_PROCESS, [made[name], node, 5_120, "0.1.0"])
+        cursor.execute(gateway_api.HEARTBEAT, [made["running"], msgspec.json.encode(figures).decode()])
+        for name, award, micro_won in (
+            ("silent", busy, 40_000_000),
+            ("silent", city, 90_000_000_000),
+            ("asked", quiet, 700_000_000),
+        ):
+            cursor.execute(gateway_api.LEASE, [made[name], award, uuid7(), micro_won])
+        # Those that posted the calls go on living, and for as long as somebody looks at the pages.
+        cursor.execute("UPDATE settlement_gatewayprocess SET last_seen_at = now() + interval '1 day'")
+        cursor.execute(
+            "UPDATE settlement_gatewayprocess SET last_seen_at = now() - interval '50 minutes',"
+            " started_at = now() - interval '3 days' WHERE id = ANY(%s)",
+            [[made["silent"], made["asked"]]],
+        )
+    return {name: str(process) for name, process in made.items()}
 
 
 def _id_of(at: int, number: int) -> UUID:

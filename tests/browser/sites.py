@@ -38,10 +38,15 @@ def pages(seed: dict) -> list[tuple[str, str, str]]:
         ("home-provider", "provider", "/"),
         ("earnings", "provider", "/earnings/"),
         ("operations", "operator", "/operations/"),
+        ("gateway-silent", "officer", f"/operations/gateways/{seed['silent']}/"),
+        ("gateway-asked", "officer", f"/operations/gateways/{seed['asked']}/"),
+        ("gateway-running", "auditor", f"/operations/gateways/{seed['running']}/"),
         ("book", "auditor", book),
         ("transfer", "auditor", book + "3/"),
     ]
 
 
+SEEDED = ("busy", "unused", "programme", "key", "silent", "asked", "running")
+
 #: Names alone, for tests to be named by before there is a seed.
-NAMES = [name for name, _role, _path in pages({"busy": "", "unused": "", "programme": "", "key": ""})]
+NAMES = [name for name, _role, _path in pages(dict.fromkeys(SEEDED, ""))]

@@ -76,6 +76,7 @@ def show(award_id: UUID, as_json: bool) -> None:
     """
     from dure.control.foundation.errors import NotFound
     from dure.control.programmes import selectors
+    from dure.control.settlement import selectors as settlement
 
     try:
         view = selectors.award(actor=_context.operator(), award_id=award_id)
@@ -100,6 +101,10 @@ def show(award_id: UUID, as_json: bool) -> None:
             "returned": _types.show_won(view.returned_micro_won),
             "valid_from": _types.show_moment(view.valid_from),
             "valid_until": _types.show_moment(view.valid_until),
+            **{
+                f"waits_for_{one.node}": f"{_types.show_won(one.micro_won)} since {_types.show_moment(one.since)}"
+                for one in settlement.waiting_escrow(award_ids=[award_id])
+            },
             **({"ended": f"{_types.show_moment(view.ended_at)}: {view.end_reason}"} if view.ended_at else {}),
         }
     )

@@ -1,4 +1,7 @@
-"""`dure gateway`: the node that serves, and the repair of what a dead one left."""
+"""`dure gateway`: the node that serves, and the repair of what a dead one left.
+
+What officers decide about nodes that do not come back is in `nodes`.
+"""
 
 import json
 import os
@@ -9,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dure.cli import _context, _types
+from dure.cli.nodes import declare_lost, nodes
 
 if TYPE_CHECKING:
     from dure.gateway.app.node import NodeConfig
+    from dure.gateway.app.shipper import Settled
 
 
 def _database_url(given: str | None) -> str:
@@ -149,8 +154,8 @@ def _check_tls(config: "NodeConfig") -> None:
 
 
 @gateway.command()
-@click.option("--journal", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help="One process's journal folder, or a folder of them.")  # fmt: skip
+@click.option("--journal", required=True, type=click.Path(exists=True, path_type=Path),
+              help="A journal file, one process's folder, or a folder of them.")  # fmt: skip
 @_database_url_option
 @click.option("--accept-damage", is_flag=True,
               help="Settle a damaged journal with what can be read. The damaged files are kept.")  # fmt: skip
@@ -159,21 +164,31 @@ def recover(journal: Path, database_url: str | None, accept_damage: bool, as_jso
     """Settle journals of dead gateway processes, here or copied from a lost node.
 
     Posts what is not posted yet, records open requests as interrupted, returns the escrow, removes the
-    journal. Safe to repeat. A node does the same by itself for its own journal folder.
+    process's folder. Works on any machine that reaches the database. Safe to repeat. A node does the same by
+    itself for its own journal folder. Bare files, copied out of their folder, are laid into one and left as they
+    are. Of a process that was declared lost meanwhile, usage is charged as far as the awards have the money.
     """
     import asyncio
 
     import msgspec
 
-    from dure.gateway.app.shipper import ShipperConfig, process_folders, settle_folders
+    from dure.gateway.app.shipper import ShipperConfig, settle_folders
     from dure.gateway.io.connections import DatabaseAway, DatabaseRefused
-    from dure.gateway.io.journal import JournalLocked, segments
+    from dure.gateway.io.journal import JournalLocked
     from dure.gateway.io.journal_tail import JournalDamaged
+    from dure.gateway.io.loose import FolderExists, folders_to_settle
     from dure.gateway.io.usage_poster import MarkMoved, ProcessStuck
     from dure.gateway.protocol.journal import JournalError
 
     journal = journal.resolve()
-    folders = [journal] if segments(journal) else process_folders(journal)
+    try:
+        folders = folders_to_settle(journal)
+    except (JournalDamaged, JournalError, FolderExists, OSError) as error:
+        raise _context.Refusal(
+            "journal_unusable",
+            f"The journal cannot be used: {error}.",
+            remedy="See what a file says with: dure journal inspect FILE",
+        ) from None
     if not folders:
         raise _context.Refusal(
             "no_journal", f"{journal} holds no journal of a gateway process: there is nothing to settle."
@@ -201,10 +216,7 @@ def recover(journal: Path, database_url: str | None, accept_damage: bool, as_jso
             if as_json:
                 click.echo(msgspec.json.encode(settled).decode())
             else:
-                click.echo(
-                    f"{settled.process_id}: {settled.posted} records posted, {settled.interrupted} of them"
-                    f" interrupted, {settled.lost} lost; escrow returned"
-                )
+                click.echo(_said(settled))
             continue
         click.echo(
             json.dumps({"folder": str(folder), "error": problem}) if as_json else f"{folder}: {problem}",
@@ -212,3 +224,22 @@ def recover(journal: Path, database_url: str | None, accept_damage: bool, as_jso
         )
     if problem is not None:
         sys.exit(1)
+
+
+def _said(settled: "Settled") -> str:
+    """What settling one process came to, as a sentence."""
+    show_won = _types.show_won
+    did = (
+        f"{settled.process_id}: {settled.posted} records posted, {settled.interrupted} of them interrupted,"
+        f" {settled.lost} lost; "
+    )
+    if not settled.declared_lost:
+        return did + f"{show_won(settled.returned_micro_won)} of escrow returned"
+    return did + (
+        f"declared lost before, so {show_won(settled.charged_micro_won)} charged to the awards and"
+        f" {show_won(settled.uncovered_micro_won)} left uncovered"
+    )
+
+
+gateway.add_command(nodes)
+gateway.add_command(declare_lost)

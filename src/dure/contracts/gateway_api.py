@@ -12,7 +12,8 @@ DATABASE_ROLE = "dure_gateway"
 #: it owns its journal and its escrow until it is finished.
 START_PROCESS = "SELECT gateway_api.start_process(%s, %s, %s, %s)"
 
-#: (process uuid, figures json text) → void. At least every 5 s while the process lives.
+#: (process uuid, figures json text) → void. At least every 5 s while the process lives. Refused (`NO_PROCESS`) for a
+#: process that is unknown, finished or declared lost: it may spend nothing more, and ends itself.
 HEARTBEAT = "SELECT gateway_api.heartbeat(%s, %s)"
 
 #: (since bigint) → rows (version bigint, kind text, id text, payload text | null), by version.
@@ -46,5 +47,12 @@ FINISH_PROCESS = "SELECT gateway_api.finish_process(%s)"
 #: (process uuid) → one row (processes int, place int): how many processes live, and which of them, from 0, this one
 #: is. They keep the deployments' `max_concurrency` together, each its part.
 SHARE = "SELECT processes, place FROM gateway_api.share(%s)"
+
+#: (process uuid) → one row (lost boolean, escrow, charged, uncovered), money in micro-won; none for an unknown process.
+#: `escrow` is what it holds; `charged` and `uncovered` are what its usage came to after it was declared lost.
+PROCESS_MONEY = "SELECT lost, escrow, charged, uncovered FROM gateway_api.process_money(%s)"
+
+#: The SQLSTATE of a door that finds no such process, or one whose time is over.
+NO_PROCESS = "P0002"
 
 RECALL_CHANNEL = "dure_recall"

@@ -135,7 +135,7 @@ def test_one_bad_answer_among_many_good_ones_rests_nobody():
         if call % 4 == 0:
             assert not state.failed(now, now)
         else:
-            state.took(now, 0.01, now)
+            state.took(now, now)
             assert not state.succeeded(now)
 
 
@@ -143,7 +143,7 @@ def test_failing_half_of_the_time_opens_the_breaker():
     state = DeploymentState()
     outcomes = []
     for call in range(FAILURES_IN_WINDOW):
-        state.took(1.0, 0.01, 1.0)
+        state.took(1.0, 1.0)
         state.succeeded(1.0)
         outcomes.append(state.failed(1.0 + call / 10, 1.0))
     assert outcomes == [False] * (FAILURES_IN_WINDOW - 1) + [True]
@@ -153,7 +153,7 @@ def test_what_failed_long_ago_does_not_count():
     state = DeploymentState()
     for call in range(40):
         now = call * WINDOW_SECONDS / 4
-        state.took(now, 0.01, now)
+        state.took(now, now)
         state.succeeded(now)
         assert not state.failed(now, now)
     assert state.failures(now) <= 8
@@ -165,7 +165,7 @@ def test_calls_that_left_before_the_breaker_opened_neither_close_it_nor_prolong_
     until = state.resting_until
     assert not state.failed(10.1, taken_at=9.0)
     assert not state.succeeded(taken_at=9.0)
-    assert not state.took(10.2, 1.2, taken_at=9.0)
+    assert not state.took(10.2, taken_at=9.0)
     assert (state.resting_until, state.breaker(10.2)) == (until, "open")
 
 
@@ -183,16 +183,6 @@ def test_a_provider_that_asks_for_a_rest_gets_it_up_to_a_minute():
     assert (state.resting_until, state.breaker(6.0), state.waits_as_asked) == (12.0, "open", True)
     state.asked_to_rest(5.0, 1e9)
     assert state.resting_until == 5.0 + LONGEST_ASKED_REST_SECONDS
-
-
-def test_latencies_are_told_to_the_next_power_of_two():
-    state = DeploymentState()
-    assert state.latency_ms(0.0, 0.5) is None
-    for _ in range(99):
-        state.took(0.0, 0.0305, 0.0)
-    state.took(0.0, 5.0, 0.0)
-    state.took(0.0, 4200.0, 0.0)
-    assert (state.latency_ms(1.0, 0.5), state.latency_ms(1.0, 0.99)) == (32, 8192)
 
 
 # Waiting, shares, retries

@@ -45,8 +45,8 @@ async def until(condition, seconds: float = 10.0):
     return found
 
 
-def populate(ledger: Ledger, provider_port: int) -> tuple[str, str]:
-    award, model, provider, key = ledger.grant(GRANTED), str(uuid7()), str(uuid7()), str(uuid7())
+def populate(ledger: Ledger, provider_port: int, *, granted: int = GRANTED) -> tuple[str, str]:
+    award, model, provider, key = ledger.grant(granted), str(uuid7()), str(uuid7()), str(uuid7())
     entries = [
         (
             "award",

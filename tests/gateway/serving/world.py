@@ -17,7 +17,7 @@ from dure.contracts.usage import UsageRecord
 from dure.gateway.app.config import WorkerConfig
 from dure.gateway.app.escrow_keeper import EscrowKeeper
 from dure.gateway.app.gateway import Gateway
-from dure.gateway.app.health import HealthChecks
+from dure.gateway.app.health_checks import HealthChecks
 from dure.gateway.app.service import GatewayService
 from dure.gateway.io.database import DatabaseAway, Lease
 from dure.gateway.io.http_server import HttpServer

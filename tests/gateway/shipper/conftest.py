@@ -27,6 +27,7 @@ class Process:
         self.ledger = ledger
         self.segment = 0
         self.sequence = 0
+        self.leased = 0
         if known:
             ledger.connection.execute(gateway_api.START_PROCESS, (self.id, "test", 1, "0"))
 
@@ -36,6 +37,7 @@ class Process:
         ).fetchone()
         assert row is not None
         assert row[0] >= micro_won
+        self.leased += row[0]
 
     def opened(self, award: UUID, request_id: UUID | None = None) -> journal.Opened:
         return opened(1, award=award, request_id=request_id or uuid7())

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from dure.cli.gateway import gateway as gateway_command
 from dure.cli.journal import journal as journal_command
+from dure.control.foundation.money import format_won
 from dure.gateway.protocol import journal
 from gateway.database import Ledger, Postgres
 
@@ -102,8 +103,9 @@ def test_recover_settles_a_copied_journal(server: Postgres, root: Path, ledger: 
 
     result = recover(server, "--journal", root)
 
-    assert (
-        result.output == f"{process.id}: 4 records posted, 1 of them interrupted, 0 lost; escrow returned\n"
+    returned = format_won(process.leased - 3 * COST, "en")
+    assert result.output == (
+        f"{process.id}: 4 records posted, 1 of them interrupted, 0 lost; {returned} of escrow returned\n"
     )
     assert ledger.finished(process.id)
     assert ledger.balance(award, "award") == 10**9 - 3 * COST

@@ -83,3 +83,19 @@ def test_replayed_changes_equal_a_fresh_load(script: list[tuple]) -> None:
         assert sync.version == table.version
 
     asyncio.run(main())
+
+
+def test_a_change_whose_notice_was_lost_is_found_by_asking() -> None:
+    async def main() -> None:
+        table, followed = Table(), Kept()
+        sync = DirectorySync(followed, table, poll_seconds=0.01)  # type: ignore[arg-type]
+        following = asyncio.create_task(sync.follow())
+        for version in ("1", "2", None):
+            table.publish("key", "a", version)  # and nobody is told
+            async with asyncio.timeout(10):
+                while followed.entries != table.standing() or sync.version != table.version:
+                    await asyncio.sleep(0.005)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    asyncio.run(main())

@@ -19,6 +19,7 @@ from dure.control.foundation.errors import NotFound
 __all__ = [
     "EntitlementView",
     "KeyView",
+    "agencies_of",
     "entitlement",
     "key",
     "key_ids_for_secrets",
@@ -142,6 +143,11 @@ def entitlement(*, actor: Actor, award_id: UUID) -> EntitlementView:
         concurrency=row.concurrency,
         max_keys=getattr(settings, "DURE_MAX_KEYS_PER_AWARD", 20),
     )
+
+
+def agencies_of(*, award_ids: Collection[UUID]) -> set[UUID | None]:
+    """Whose money these awards are; None stands for programmes without an agency."""
+    return set(Entitlement.objects.filter(pk__in=award_ids).values_list("agency_id", flat=True))
 
 
 def may_issue(*, actor: Actor, award_id: UUID) -> bool:

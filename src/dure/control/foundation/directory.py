@@ -27,6 +27,14 @@ def withdraw(kind: DirectoryKind, entry_id: object) -> None:
     _write(kind, str(entry_id), None)
 
 
+def version() -> int:
+    """The latest version there is: what a gateway that is up to date has."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT coalesce(max(version), 0) FROM foundation_directoryentry")
+        (latest,) = cursor.fetchone()
+    return int(latest)
+
+
 def _write(kind: DirectoryKind, entry_id: str, payload: str | None) -> None:
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("a directory entry is published in the transaction of its change")

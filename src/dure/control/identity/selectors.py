@@ -31,6 +31,7 @@ __all__ = [
     "organisations",
     "people",
     "people_to_notify",
+    "people_with_role",
     "person_by_email",
     "sign_ins_of",
     "token",
@@ -159,6 +160,12 @@ def people_to_notify(organisation_id: UUID, *, roles: Collection[str]) -> list[P
     """Members who hold one of these roles: whom a notice about their organisation goes to."""
     rows = _current(Membership.objects.filter(organisation_id=organisation_id, roles__overlap=list(roles)))
     return [person_view(row.person) for row in rows if row.person.is_active]
+
+
+def people_with_role(role: str) -> list[PersonView]:
+    """Everybody who holds this role somewhere, once each."""
+    rows = _current(Membership.objects.filter(roles__contains=[role], person__is_active=True))
+    return list({row.person_id: person_view(row.person) for row in rows}.values())
 
 
 def actor_for(*, person_id: UUID, organisation_id: UUID | None = None) -> Actor:

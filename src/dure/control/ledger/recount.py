@@ -15,6 +15,10 @@ from dure.control.ledger.models import AccountKind, Book
 
 _GENESIS = bytes(32)
 
+#: Between which kinds of account money moves when calls are charged: from escrow that was set aside before, or, for
+#: what turns up of a process that was declared lost, from the award itself.
+_USAGE = {"usage": ("escrow", "payable"), "late_usage": ("award", "payable")}
+
 _TRANSFERS = """
 SELECT id, sequence, debit_account_id, credit_account_id, amount, kind, memo, corrects_id,
        (extract(epoch FROM created_at) * 1000000)::bigint, previous_hash, hash
@@ -24,7 +28,7 @@ FROM ledger_transfer WHERE book_id = %s AND sequence > %s ORDER BY sequence LIMI
 
 @dataclass(slots=True)
 class Recount:
-    """What one book comes to. `usage` maps usage transfers to (amount, owner of the escrow, payee)."""
+    """What one book comes to. `usage` maps usage transfers to (amount, owner of what was charged, payee)."""
 
     book_id: UUID
     accounts: int = 0
@@ -167,12 +171,25 @@ def _replay(
     if debit.overdrawn or credit.overdrawn:
         return f"{where}: overdraws an account"
     if corrects is not None:
-        if corrects not in originals or originals[corrects] < amount:
+        if originals.get(corrects, 0) < amount:
             return f"{where}: corrects more than the transfer it names, or one that is not there"
         originals[corrects] -= amount
     originals[transfer_id] = amount
-    if kind == "usage":
-        recount.usage[transfer_id] = (amount, debit.owner, credit.owner)
+    return _note_usage(recount, where, kind, transfer_id, amount, debit, credit) if kind in _USAGE else ""
+
+
+def _note_usage(
+    recount: Recount,
+    where: str,
+    kind: str,
+    transfer_id: UUID,
+    amount: int,
+    debit: _Account,
+    credit: _Account,
+) -> str:
+    recount.usage[transfer_id] = (amount, debit.owner, credit.owner)
+    if (debit.kind, credit.kind) != _USAGE[kind]:
+        return f"{where}: {kind} from {debit.kind} to {credit.kind}"
     return ""
 
 

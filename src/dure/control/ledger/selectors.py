@@ -13,6 +13,7 @@ __all__ = [
     "AccountView",
     "BookView",
     "DayHeadView",
+    "EscrowHolding",
     "TransferView",
     "VerificationView",
     "account",
@@ -25,7 +26,7 @@ __all__ = [
     "books",
     "day_heads",
     "escrow_by_counterpart",
-    "escrow_of_awards",
+    "escrow_holdings",
     "received",
     "transfer",
     "transfers",
@@ -78,6 +79,16 @@ class TransferView:
     created_at: datetime
     previous_hash: str
     hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class EscrowHolding:
+    """What one counterpart (gateway process) holds of one owner (award), in the account's unit."""
+
+    counterpart_id: UUID
+    owner_id: UUID
+    book_id: UUID
+    amount: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +193,23 @@ def escrow_by_counterpart(*, counterpart_ids: Collection[UUID], unit: str = "KRW
     return {row["counterpart_id"]: row["held"] for row in rows if row["counterpart_id"] is not None}
 
 
-def escrow_of_awards(*, counterpart_id: UUID, unit: str = "KRW") -> dict[UUID, int]:
-    """What one counterpart holds in escrow for each owner (award); empty holdings are left out."""
+def escrow_holdings(
+    *, counterpart_ids: Collection[UUID], owner_ids: Collection[UUID] | None = None, unit: str = "KRW"
+) -> list[EscrowHolding]:
+    """What these counterparts hold of whom (of all owners if none are named), the largest first."""
     rows = Account.objects.filter(
-        counterpart_id=counterpart_id,
+        counterpart_id__in=counterpart_ids,
         kind=AccountKind.ESCROW,
         unit=unit,
         credits_posted__gt=F("debits_posted"),
     ).annotate(held=F("credits_posted") - F("debits_posted"))
-    return {row.owner_id: row.held for row in rows}
+    if owner_ids is not None:
+        rows = rows.filter(owner_id__in=owner_ids)
+    return [
+        EscrowHolding(row.counterpart_id, row.owner_id, row.book_id, row.held)
+        for row in rows.order_by("-held", "pk")
+        if row.counterpart_id is not None
+    ]
 
 
 def received(*, owner_ids: Collection[UUID], kind: str, unit: str = "KRW") -> dict[UUID, int]:

@@ -4,18 +4,20 @@ Who may move whose money is decided by the rooms above, which own the reasons; t
 guarantees that no movement overdraws a fund, happens twice, or is ever changed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import F, Sum
 from django.utils.translation import gettext_lazy as _
 
+from dure.contracts.ids import uuid7
 from dure.control.foundation import clock
 from dure.control.foundation.errors import Conflict, DureError, Invalid, NotFound
-from dure.control.ledger.models import Account, Book, Transfer, Verification
+from dure.control.ledger.models import Account, AccountKind, Book, Transfer, Verification
 from dure.control.ledger.recount import Recount, recount_book
 from dure.control.ledger.selectors import AccountView, account_view
 
@@ -23,6 +25,7 @@ __all__ = [
     "TransferResult",
     "VerificationReport",
     "correct",
+    "correct_escrow",
     "open_account",
     "open_book",
     "publish_day_heads",
@@ -119,6 +122,46 @@ def correct(*, transfer_id: UUID, corrects: UUID, amount: int, memo: str) -> Tra
         memo=memo,
         corrects=corrects,
     )
+
+
+def correct_escrow(*, counterpart_ids: Collection[UUID], memo: str) -> dict[tuple[UUID, UUID], int]:
+    """Return all that these counterparts hold in escrow: corrections of the transfers that put it there.
+
+    The latest first, each by as much as is still to return, so every won goes back the way it came. Answers what was
+    returned by (counterpart, owner). Belongs into the caller's transaction, which has made sure that nothing more is
+    set aside for them.
+    """
+    ids = list(counterpart_ids)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT ledger_lock_books(ARRAY(SELECT DISTINCT book_id FROM ledger_account"
+            " WHERE counterpart_id = ANY(%s) AND kind = 'escrow'))",
+            [ids],
+        )
+    held = Account.objects.filter(
+        counterpart_id__in=ids, kind=AccountKind.ESCROW, credits_posted__gt=F("debits_posted")
+    )
+    returned: dict[tuple[UUID, UUID], int] = {}
+    for row in held.order_by("id"):
+        assert row.counterpart_id is not None
+        balance = row.credits_posted - row.debits_posted
+        _correct_latest(row, balance, memo)
+        whose = (row.counterpart_id, row.owner_id)
+        returned[whose] = returned.get(whose, 0) + balance
+    return returned
+
+
+def _correct_latest(escrow: Account, amount: int, memo: str) -> None:
+    came = Transfer.objects.filter(credit_account=escrow).order_by("-sequence")
+    corrected = Sum("corrections__amount", default=0)
+    for lease in came.annotate(corrected=corrected).iterator(chunk_size=100):
+        part = min(amount, lease.amount - lease.corrected)
+        if part > 0:
+            correct(transfer_id=uuid7(), corrects=lease.pk, amount=part, memo=memo)
+            amount -= part
+        if not amount:
+            return
+    raise RuntimeError(f"escrow account {escrow.pk} holds {amount} micro-won that no transfer brought")
 
 
 def publish_day_heads(*, at: datetime | None = None) -> int:

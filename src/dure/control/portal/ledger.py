@@ -24,7 +24,9 @@ from dure.control.portal.templatetags.portal_ui import in_my_language
 from dure.control.programmes import selectors as programmes
 
 TRANSFERS_SHOWN = 30
-TRANSFER_KINDS = ("appropriation", "award", "lease", "give_back", "usage", "award_return", "correction")
+TRANSFER_KINDS = (
+    *("appropriation", "award", "lease", "give_back", "usage", "late_usage", "award_return", "correction"),
+)
 _READERS = ("auditor", "officer", "operator")
 
 
@@ -192,6 +194,10 @@ def _cause(view: selectors.TransferView) -> str:
         ),
         "give_back": gettext("A gateway gave back what it did not need."),
         "usage": gettext("Calls were charged and are owed to the model's provider."),
+        "late_usage": gettext(
+            "Calls turned up of a gateway that had been declared lost; the award was charged as far as it had the"
+            " money."
+        ),
         "award_return": gettext("An ended award gave its rest back to the programme."),
         "correction": gettext("An earlier transfer was put right by a new one."),
     }

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from dure.control.portal import operations, views
+from dure.control.portal import operations, processes, views
 
 app_name = "portal"
 urlpatterns = [
@@ -13,4 +13,6 @@ urlpatterns = [
     path("act-for/", views.act_for, name="act_for"),
     path("operations/", operations.operations, name="operations"),
     path("operations/live/", operations.operations_live, name="operations_live"),
+    path("operations/gateways/<uuid:process_id>/", processes.gateway_process, name="gateway_process"),
+    path("operations/gateways/<uuid:process_id>/loss/<str:step>/", processes.decide_loss, name="decide_loss"),
 ]

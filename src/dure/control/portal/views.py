@@ -26,6 +26,7 @@ from dure.control.identity import services as people
 from dure.control.identity.guards import public, signed_in
 from dure.control.identity.middleware import SESSION_KEY
 from dure.control.portal.context_processors import DISPLAY_COOKIE, DISPLAYS
+from dure.control.portal.processes import waiting_by_process
 from dure.control.programmes import selectors as programmes
 from dure.control.programmes.outlook import outlook
 from dure.control.settlement import selectors as settlement
@@ -142,7 +143,12 @@ def _money_lines(actor: Actor) -> dict[str, Any]:
         "left_to_grant_micro_won",
     )
     sums = {name: sum(getattr(line, name) for line in lines) for name in names}
-    return {"programmes": lines, "sums": sums, "at": clock.now()}
+    return {
+        "programmes": lines,
+        "sums": sums,
+        "at": clock.now(),
+        "waiting": waiting_by_process(settlement.waiting_escrow()),
+    }
 
 
 def _officer(actor: Actor) -> dict[str, Any]:

@@ -93,6 +93,7 @@ def award(request: Request, award_id: UUID) -> HttpResponse:
     context = {
         "award": view,
         "outlook": outlook(view, by_day),
+        "waiting": settlement.waiting_escrow(award_ids=[award_id]),
         "used": bool(by_model),
         "burn": burn_chart(view, by_day) if by_model else None,
         "by_model": by_model,
@@ -118,7 +119,11 @@ def award_live(request: Request, award_id: UUID, part: str) -> HttpResponse:
     view = selectors.award(actor=request.actor, award_id=award_id)
     if part == "calls":
         return render(request, "programmes/award.html#calls", {"award": view, **_calls(request, award_id)})
-    context = {"award": view, "outlook": outlook(view, spent_by_day(award_id))}
+    context = {
+        "award": view,
+        "outlook": outlook(view, spent_by_day(award_id)),
+        "waiting": settlement.waiting_escrow(award_ids=[award_id]),
+    }
     return render(request, "programmes/award.html#summary", context)
 
 
@@ -132,7 +137,8 @@ def award_csv(request: Request, award_id: UUID) -> HttpResponse:
     )
     columns = (
         *("request_id", "opened_at", "closed_at", "model", "endpoint", "status", "http_status", "streamed"),
-        *("estimated", "input_tokens", "output_tokens", "cached_tokens", "cost_micro_won", "error_code"),
+        *("estimated", "input_tokens", "output_tokens", "cached_tokens", "cost_micro_won"),
+        *("uncovered_micro_won", "error_code"),
     )
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="calls-{award_id}.csv"'

@@ -12,18 +12,36 @@ from uuid import UUID
 
 from django.db.models import Max, Q, QuerySet, Sum
 
-from dure.control.foundation import clock
 from dure.control.ledger import selectors as ledger
-from dure.control.settlement.models import GatewayProcess, UsageDay, UsageRecord
+from dure.control.settlement.models import UsageDay, UsageRecord
+from dure.control.settlement.processes import (
+    SILENT_AFTER,
+    GatewayProcessView,
+    LossView,
+    LostSum,
+    WaitingEscrow,
+    gateway_process,
+    gateway_processes,
+    loss_view,
+    lost_sums,
+    waiting_escrow,
+)
 
 __all__ = [
+    "SILENT_AFTER",
     "GatewayProcessView",
+    "LossView",
+    "LostSum",
     "SpendLine",
     "UsageView",
+    "WaitingEscrow",
     "daily_spend",
+    "gateway_process",
     "gateway_processes",
     "last_used",
     "latest_usage",
+    "loss_view",
+    "lost_sums",
     "provider_earnings",
     "provider_unpaid",
     "spend_by_day",
@@ -33,10 +51,8 @@ __all__ = [
     "usage",
     "usage_record",
     "used_awards",
+    "waiting_escrow",
 ]
-
-#: A gateway process says it lives every few seconds; this long without a word and it is gone.
-SILENT_AFTER = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,23 +100,6 @@ class SpendLine:
     output_tokens: int
     cached_tokens: int
     cost_micro_won: int
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayProcessView:
-    """A gateway process that holds escrow or a journal not yet posted to its end."""
-
-    id: UUID
-    node: str
-    os_pid: int
-    version: str
-    started_at: datetime
-    last_seen_at: datetime
-    finished_at: datetime | None
-    posted_sequence: int
-    figures: dict[str, Any]
-    silent: bool
-    escrow_micro_won: int
 
 
 def usage(
@@ -192,32 +191,6 @@ def provider_earnings(
 def provider_unpaid(*, provider_id: UUID) -> int:
     """What stands on the provider's payable accounts, in micro-won."""
     return ledger.balances(owner_ids=[provider_id], kind="payable").get(provider_id, 0)
-
-
-def gateway_processes(*, finished_since: timedelta | None = None) -> list[GatewayProcessView]:
-    """Processes not finished (and, if asked, those finished lately), newest first, with their escrow."""
-    wanted = Q(finished_at=None)
-    if finished_since is not None:
-        wanted |= Q(finished_at__gte=clock.now() - finished_since)
-    rows = list(GatewayProcess.objects.filter(wanted).order_by("-started_at"))
-    held = ledger.escrow_by_counterpart(counterpart_ids=[row.pk for row in rows])
-    silent_before = clock.now() - SILENT_AFTER
-    return [
-        GatewayProcessView(
-            id=row.pk,
-            node=row.node,
-            os_pid=row.os_pid,
-            version=row.version,
-            started_at=row.started_at,
-            last_seen_at=row.last_seen_at,
-            finished_at=row.finished_at,
-            posted_sequence=row.posted_sequence,
-            figures=row.figures,
-            silent=row.finished_at is None and row.last_seen_at < silent_before,
-            escrow_micro_won=held.get(row.pk, 0),
-        )
-        for row in rows
-    ]
 
 
 _TOTALS = ("calls", "input_tokens", "output_tokens", "cached_tokens", "cost_micro_won")

@@ -1,11 +1,22 @@
-"""Verbs of settlement. Usage itself is posted by the gateway's SQL door alone."""
+"""Verbs of settlement. Usage itself is posted by the gateway's SQL door alone.
+
+Declaring a gateway process lost is in `losses`, the recount in `verification`.
+"""
 
 from django.db import connection, transaction
 
 from dure.control.ledger import services as ledger
+from dure.control.settlement.losses import confirm_lost, declare_lost, withdraw_lost
 from dure.control.settlement.verification import verify_everything
 
-__all__ = ["ensure_partitions", "publish_day_heads", "verify_everything"]
+__all__ = [
+    "confirm_lost",
+    "declare_lost",
+    "ensure_partitions",
+    "publish_day_heads",
+    "verify_everything",
+    "withdraw_lost",
+]
 
 
 def ensure_partitions() -> None:

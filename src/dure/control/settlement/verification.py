@@ -2,7 +2,8 @@
 
 Checked against the ledger's recount, on the same snapshot: each usage transfer equals the sum of
 the records that name it, each record that costs something names one, each process's sequences run
-from 1 to its mark without a gap, and the day totals are what the records come to.
+from 1 to its mark without a gap, the day totals are what the records come to, and what a process that was declared
+lost held is back in its awards or was charged to them.
 """
 
 from django.db import connection
@@ -62,9 +63,43 @@ LIMIT 1
 """
 
 _FINISHED_WITH_ESCROW = """
-SELECT p.id, sum(a.credits_posted - a.debits_posted)
+SELECT p.id, sum(a.credits_posted - a.debits_posted), p.finished_at IS NULL
 FROM settlement_gatewayprocess p JOIN ledger_account a ON a.counterpart_id = p.id AND a.kind = 'escrow'
-WHERE p.finished_at IS NOT NULL AND a.credits_posted <> a.debits_posted GROUP BY p.id LIMIT 1
+WHERE (p.finished_at IS NOT NULL OR p.lost_at IS NOT NULL) AND a.credits_posted <> a.debits_posted
+GROUP BY p.id LIMIT 1
+"""
+
+# A lost process: its mark and its declaration go together, and what is kept of each award it held equals the
+# corrections on the ledger and its usage that was charged, or could not be, afterwards.
+_LOST = """
+WITH returned AS (
+    SELECT e.counterpart_id AS process, e.owner_id AS award, sum(t.amount)::bigint AS micro_won
+    FROM ledger_account e JOIN ledger_transfer t ON t.debit_account_id = e.id AND t.corrects_id IS NOT NULL
+    WHERE e.kind = 'escrow' AND e.counterpart_id IN (SELECT process_id FROM settlement_lostescrow)
+    GROUP BY 1, 2
+), late AS (
+    SELECT r.process_id AS process, r.award_id AS award, sum(r.cost_micro_won)::bigint AS micro_won
+    FROM ledger_transfer t JOIN settlement_usagerecord r ON r.transfer_id = t.id
+    WHERE t.kind = 'late_usage' GROUP BY 1, 2
+)
+SELECT coalesce(l.process_id, late.process), coalesce(l.award_id, late.award), l.returned_micro_won,
+    coalesce(returned.micro_won, 0), l.charged_micro_won, coalesce(late.micro_won, 0)
+FROM settlement_lostescrow l
+LEFT JOIN returned ON (returned.process, returned.award) = (l.process_id, l.award_id)
+FULL JOIN late ON (late.process, late.award) = (l.process_id, l.award_id)
+WHERE (l.returned_micro_won, l.charged_micro_won)
+    IS DISTINCT FROM (coalesce(returned.micro_won, 0), coalesce(late.micro_won, 0))
+LIMIT 1
+"""
+
+_LOST_UNDECLARED = """
+SELECT p.id FROM settlement_gatewayprocess p
+LEFT JOIN (SELECT process_id, sum(returned_micro_won) AS returned FROM settlement_lostescrow GROUP BY 1) l
+    ON l.process_id = p.id
+LEFT JOIN settlement_lossdeclaration d ON d.process_id = p.id AND d.state = 'confirmed'
+WHERE (p.lost_at IS NULL) <> (d.id IS NULL) OR (p.lost_at IS NULL AND l.process_id IS NOT NULL)
+    OR coalesce(d.returned_micro_won, 0) <> coalesce(l.returned, 0)
+LIMIT 1
 """
 
 
@@ -111,7 +146,18 @@ def _whole() -> str:
             return f"usage of award {award} on {day}: day totals and records differ (calls, cost, units: {figures})"
         cursor.execute(_FINISHED_WITH_ESCROW)
         if row := cursor.fetchone():
-            return f"gateway process {row[0]} is finished and still holds {row[1]} micro-won of escrow"
+            end = "declared lost" if row[2] else "finished"
+            return f"gateway process {row[0]} is {end} and still holds {row[1]} micro-won of escrow"
+        cursor.execute(_LOST)
+        if row := cursor.fetchone():
+            process, award, kept, returned, charged, late = row
+            return (
+                f"lost gateway process {process}, award {award}: returned {kept} and charged {charged} micro-won"
+                f" are kept, the ledger has {returned} and {late}"
+            )
+        cursor.execute(_LOST_UNDECLARED)
+        if row := cursor.fetchone():
+            return f"gateway process {row[0]}: what it lost and what two officers declared do not agree"
     return audit.first_difference() or ""
 
 

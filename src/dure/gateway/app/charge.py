@@ -109,6 +109,12 @@ class Charge:
         at = self.first_byte_at
         return None if at is None else (at - self._opened_at) / 1_000_000
 
+    @property
+    def first_byte_us(self) -> int:
+        """From the opening to the provider's first byte; 0 before that."""
+        at = self.first_byte_at
+        return 0 if at is None else at - self._opened_at
+
     def progress(self, tokens: int, relayed_bytes: int) -> None:
         """Called for each piece of a stream; writes now and then."""
         now = self._gateway.now()

@@ -51,6 +51,7 @@ class EscrowKeeper:
         self._waiting: set[AwardEscrow] = set()
         self._recalled: set[AwardEscrow] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._retired = False
 
     def escrow(self, award: str) -> AwardEscrow:
         escrow = self.escrows.get(award)
@@ -94,7 +95,7 @@ class EscrowKeeper:
         settlement = escrow.settle(hold, cost)
         if escrow.waiters:
             self._loop.call_soon(self._pump, escrow)
-        elif escrow.gone:
+        elif escrow.gone or self._retired:
             self._loop.call_soon(self._give_back, escrow)
         return settlement
 
@@ -123,6 +124,8 @@ class EscrowKeeper:
 
     def credited(self, award: str, amount: int) -> None:
         """Money that was ours all along has turned up: a lease or a give-back whose outcome was unknown."""
+        if self._retired:
+            return
         escrow = self.escrow(award)
         escrow.leased += amount
         escrow.free += amount
@@ -151,6 +154,14 @@ class EscrowKeeper:
                 # Nothing is here any more; its sums are the ledger's to remember.
                 del self.escrows[award]
                 self._recalled.discard(escrow)
+
+    def retire(self) -> None:
+        """Nothing here is ours any more: nobody else is admitted, and nothing is given back."""
+        self._retired = True
+        for escrow in self.escrows.values():
+            escrow.take_free()
+            escrow.database_away = True
+            self._loop.call_soon(self._pump, escrow)
 
     async def close(self, timeout_seconds: float) -> None:
         """Give everything back that is free, and wait for the database to take it."""
@@ -198,6 +209,8 @@ class EscrowKeeper:
 
     async def _lease_and_pump(self, escrow: AwardEscrow, amount: int) -> None:
         try:
+            if self._retired:
+                raise DatabaseAway("this process may lease nothing more")
             lease = await self._link.lease(escrow.award, amount)
             escrow.lease_granted(
                 lease.granted,
@@ -224,7 +237,9 @@ class EscrowKeeper:
 
     def _give_back(self, escrow: AwardEscrow) -> None:
         if escrow.free > 0:
-            self._spawn(self._give_back_amount(escrow, escrow.take_free()))
+            amount = escrow.take_free()
+            if not self._retired:
+                self._spawn(self._give_back_amount(escrow, amount))
 
     async def _give_back_amount(self, escrow: AwardEscrow, amount: int) -> None:
         try:

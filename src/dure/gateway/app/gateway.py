@@ -13,6 +13,7 @@ from uuid import UUID
 from dure.contracts.directory import DeploymentEntry, DirectoryEntry, Endpoint, ModelEntry
 from dure.gateway.app.config import WorkerConfig
 from dure.gateway.app.escrow_keeper import EscrowKeeper
+from dure.gateway.app.health import DeploymentHealth, HealthBook
 from dure.gateway.app.metrics import Metrics
 from dure.gateway.app.waiting import WaitingRoom
 from dure.gateway.io.credentials import CredentialMissing, resolve
@@ -55,6 +56,7 @@ class Route:
         "deployment",
         "first_byte_seconds",
         "heads",
+        "health",
         "health_request",
         "idle_seconds",
         "pool",
@@ -70,10 +72,12 @@ class Route:
         pools: UpstreamPools,
         state: DeploymentState,
         budget: RetryBudget,
+        health: DeploymentHealth,
     ) -> None:
         self.deployment = deployment
         self.state = state
         self.budget = budget
+        self.health = health
         self.uuid = UUID(deployment.id)
         self.provider = UUID(deployment.provider)
         self.connect_seconds = deployment.connect_timeout_ms / 1000
@@ -130,6 +134,7 @@ class Gateway:
         self.pools = pools
         self.process_id = process_id
         self.metrics = Metrics()
+        self.health = HealthBook()
         self.open_requests = 0
         self.open_streams = 0
         self.loaded = False
@@ -155,6 +160,7 @@ class Gateway:
     def tick(self) -> None:
         """A few times a second: what need not be computed for every request."""
         self.date = formatdate(usegmt=True).encode()
+        self.health.tick(self.now())
 
     def new_request_id(self) -> RequestId:
         """A UUIDv7 (RFC 9562 §5.7), from random bytes that are fetched for many at once."""
@@ -212,7 +218,9 @@ class Gateway:
         budget = self._budgets.get(entry.model)
         if budget is None:
             budget = self._budgets[entry.model] = RetryBudget()
-        route = self._routes[entry.id] = Route(entry, self.pools, self.state_of(entry.id), budget)
+        route = self._routes[entry.id] = Route(
+            entry, self.pools, self.state_of(entry.id), budget, self.health.of(entry.id)
+        )
         return route
 
     def failed(self, route: Route, taken_at: float, *, asked_rest_seconds: float = 0.0) -> None:
@@ -284,6 +292,7 @@ class Gateway:
             # Calls under way there are counted on: the deployment may come back before they end.
             if not state.outstanding:
                 del self.states[entry_id]
+            self.health.forget(entry_id)
         elif state is not None and isinstance(entry, DeploymentEntry):
             state.limit = self._limit_of(entry_id)
             if before is not None and before.deployment.base_url != entry.base_url:

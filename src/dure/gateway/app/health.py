@@ -1,100 +1,152 @@
-"""Asking deployments that rest whether they are well again: `GET` of their `health_path`, every few seconds.
+"""How deployments have done lately, cheap enough to note on every answer: counts, and latencies in a sketch.
 
-A 2xx closes the breaker, so that no caller's request has to be the one that finds out. A rest that the provider asked
-for (`Retry-After`) is kept to its end first.
+The sketch has four buckets to each doubling, so a percentile read from it is at most a quarter above the true one,
+and never below. What is told covers the last two to four minutes: two halves, of which the older is dropped.
 """
 
-import asyncio
-import logging
-from collections.abc import Callable
+from collections.abc import Iterable
 
-from dure.gateway.app.gateway import Gateway, Route
-from dure.gateway.io.upstream import UpstreamConnection
+HALF_WINDOW_SECONDS = 120.0
 
-logger = logging.getLogger(__name__)
-
-LONGEST_ANSWER_SECONDS = 10.0
+#: Microseconds up to 2^40, twelve days.
+_OCTAVES = 40
+_BUCKETS = (_OCTAVES + 1) * 4
+PERCENTS = (50, 95, 99)
 
 
-class _Question:
-    """One GET: a user of a connection, whose `answer` is the status, or 0 for none."""
+class Sketch:
+    """Counts of durations in microseconds, by bucket."""
 
-    def __init__(self, route: Route, loop: asyncio.AbstractEventLoop) -> None:
-        self.deadline = 0.0
-        self.answer: asyncio.Future[int] = loop.create_future()
-        self._route = route
-        self._loop = loop
+    __slots__ = ("counts",)
 
-    def upstream_ready(self, connection: UpstreamConnection) -> None:
-        patience = min(self._route.first_byte_seconds, LONGEST_ANSWER_SECONDS)
-        self.deadline = self._loop.time() + patience
-        connection.send(self, self._route.health_request)
+    def __init__(self) -> None:
+        self.counts = [0] * _BUCKETS
 
-    def upstream_unreachable(self, reason: str) -> None:
-        self._answered(0)
-
-    def upstream_data(self, connection: UpstreamConnection, data: bytes, *, complete: bool) -> None:
-        if not complete:
-            connection.cancel()  # the status is all that is asked for
-        self._answered(connection.status)
-
-    def upstream_lost(self, connection: UpstreamConnection, reason: str) -> None:
-        self._answered(0)
-
-    def upstream_late(self, connection: UpstreamConnection) -> None:
-        connection.cancel()
-        self._answered(0)
-
-    def _answered(self, status: int) -> None:
-        if not self.answer.done():
-            self.answer.set_result(status)
+    def add(self, microseconds: int) -> None:
+        octave = microseconds.bit_length()
+        if octave < 4:
+            self.counts[max(0, microseconds)] += 1
+        elif octave <= _OCTAVES:
+            self.counts[(octave << 2) | ((microseconds >> (octave - 3)) & 3)] += 1
+        else:
+            self.counts[-1] += 1
 
 
-class HealthChecks:
-    """Watches deployments from the moment their breaker opens until it is closed, one task for each."""
+def percentiles_ms(sketches: Iterable[Sketch], percents: Iterable[int] = PERCENTS) -> list[float] | None:
+    """The percentiles over all of them, in milliseconds; None where nothing was counted."""
+    counts = [sum(column) for column in zip(*(sketch.counts for sketch in sketches), strict=True)]
+    total = sum(counts)
+    if not total:
+        return None
+    found = []
+    for percent in percents:
+        wanted = -(-total * percent // 100)
+        seen = 0
+        for bucket, count in enumerate(counts):
+            seen += count
+            if seen >= wanted:
+                found.append(round(_upper_us(bucket) / 1000, 3))
+                break
+    return found
 
-    def __init__(self, gateway: Gateway, *, interval_seconds: float) -> None:
-        self._gateway = gateway
-        self._interval_seconds = interval_seconds
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        gateway.watch_health = self.watch
 
-    def watch(self, deployment_id: str) -> None:
-        if deployment_id not in self._tasks:
-            task = self._gateway.loop.create_task(self._watch(deployment_id))
-            self._tasks[deployment_id] = task
-            task.add_done_callback(self._ended(deployment_id))
+def _upper_us(bucket: int) -> int:
+    """The largest whole number of microseconds that falls into this bucket."""
+    octave, quarter = bucket >> 2, bucket & 3
+    return bucket if octave < 4 else ((5 + quarter) << (octave - 3)) - 1
 
-    def stop(self) -> None:
-        for task in self._tasks.values():
-            task.cancel()
 
-    def _ended(self, deployment_id: str) -> Callable[[asyncio.Task[None]], None]:
-        def ended(task: asyncio.Task[None]) -> None:
-            self._tasks.pop(deployment_id, None)
-            if not task.cancelled() and (error := task.exception()) is not None:
-                logger.error("the health check of deployment %s failed", deployment_id, exc_info=error)
+class _Half:
+    __slots__ = ("errors", "first_byte", "requests", "total")
 
-        return ended
+    def __init__(self) -> None:
+        self.requests = 0
+        self.errors = 0
+        self.first_byte = Sketch()
+        self.total = Sketch()
 
-    async def _watch(self, deployment_id: str) -> None:
-        gateway = self._gateway
-        while True:
-            await asyncio.sleep(self._interval_seconds)
-            # The directory may have changed it meanwhile, or taken it away.
-            route = gateway.route(deployment_id)
-            if route is None or not route.health_request or not route.state.resting_until:
-                return
-            state = route.state
-            if state.waits_as_asked and gateway.now() < state.resting_until:
-                continue
-            if await self._is_well(route) and state.resting_until:
-                gateway.recovered(route)
-                return
 
-    async def _is_well(self, route: Route) -> bool:
-        if route.pool is None:
-            return False
-        question = _Question(route, self._gateway.loop)
-        route.pool.connect(question, route.connect_seconds)
-        return 200 <= await question.answer < 300
+class DeploymentHealth:
+    """One deployment as this process has seen it. `requests` counts attempts that ended, `errors` those that failed."""
+
+    __slots__ = ("_now", "_past")
+
+    def __init__(self) -> None:
+        self._now = _Half()
+        self._past = _Half()
+
+    def answered(self, *, first_byte_us: int, total_us: int) -> None:
+        half = self._now
+        half.requests += 1
+        half.first_byte.add(first_byte_us)
+        half.total.add(total_us)
+
+    def failed(self) -> None:
+        self._now.requests += 1
+        self._now.errors += 1
+
+    def turn(self) -> None:
+        """Once in `HALF_WINDOW_SECONDS`."""
+        self._past, self._now = self._now, _Half()
+
+    @property
+    def requests(self) -> int:
+        return self._now.requests + self._past.requests
+
+    @property
+    def errors(self) -> int:
+        return self._now.errors + self._past.errors
+
+    @property
+    def first_byte(self) -> tuple[Sketch, Sketch]:
+        return self._now.first_byte, self._past.first_byte
+
+    @property
+    def total(self) -> tuple[Sketch, Sketch]:
+        return self._now.total, self._past.total
+
+    def figures(self) -> dict[str, object]:
+        """For a heartbeat; percentiles 50, 95 and 99 in milliseconds, absent where nothing was answered."""
+        told: dict[str, object] = {"requests": self.requests, "errors": self.errors}
+        for name, sketches in (("first_byte_ms", self.first_byte), ("total_ms", self.total)):
+            if (percentiles := percentiles_ms(sketches)) is not None:
+                told[name] = percentiles
+        return told
+
+
+class HealthBook:
+    """The health of every deployment that was used, by its id."""
+
+    def __init__(self) -> None:
+        self.deployments: dict[str, DeploymentHealth] = {}
+        self._turned_at = 0.0
+
+    def of(self, deployment_id: str) -> DeploymentHealth:
+        health = self.deployments.get(deployment_id)
+        if health is None:
+            health = self.deployments[deployment_id] = DeploymentHealth()
+        return health
+
+    def forget(self, deployment_id: str) -> None:
+        self.deployments.pop(deployment_id, None)
+
+    def tick(self, now: float) -> None:
+        if now - self._turned_at >= HALF_WINDOW_SECONDS:
+            self._turned_at = now
+            for health in self.deployments.values():
+                health.turn()
+
+    def figures(self) -> dict[str, dict[str, object]]:
+        return {name: health.figures() for name, health in self.deployments.items()}
+
+    def latency(self) -> dict[str, object]:
+        """Percentiles over all deployments together."""
+        told: dict[str, object] = {}
+        every = self.deployments.values()
+        for name, sketches in (
+            ("first_byte_ms", [one for health in every for one in health.first_byte]),
+            ("total_ms", [one for health in every for one in health.total]),
+        ):
+            if sketches and (percentiles := percentiles_ms(sketches)) is not None:
+                told[name] = percentiles
+        return told

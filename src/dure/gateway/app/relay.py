@@ -333,6 +333,7 @@ class Relay:
         route = self._route
         self._tried.append(route.deployment.id)
         self._note_attempt(reason)
+        route.health.failed()
         self._gateway.metrics.upstream_errors.add(1, route.deployment.id, reason)
         self._leave_deployment()
         self._gateway.failed(route, self._taken_at, asked_rest_seconds=asked_rest_seconds)
@@ -390,8 +391,8 @@ class Relay:
         """The deployment's first byte is here."""
         now = self._gateway.now()
         route = self._route
-        self._first_byte_seconds = seconds = now - self._taken_at
-        if 200 <= status < 300 and route.state.took(now, seconds, self._taken_at):
+        self._first_byte_seconds = now - self._taken_at
+        if 200 <= status < 300 and route.state.took(now, self._taken_at):
             self._gateway.recovered(route)
 
     def _whole_answer(self, connection: UpstreamConnection) -> None:
@@ -689,6 +690,11 @@ class Relay:
         self._phase = "closing"
         if self._scanner is not None:
             self._gateway.open_streams -= 1
+        if status == "completed":
+            self._route.health.answered(
+                first_byte_us=self._charge.first_byte_us,
+                total_us=int((self._gateway.now() - self._request.received_at) * 1_000_000),
+            )
         return self._charge.close(
             status,
             counted,

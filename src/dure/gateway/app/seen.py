@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 
 from dure.gateway.app.gateway import Gateway
+from dure.gateway.app.lag import JournalLag
 from dure.gateway.app.metrics import Labels
 from dure.gateway.io.http_server import HttpServer
 from dure.gateway.io.journal import JournalWriter
@@ -11,9 +12,12 @@ from dure.gateway.io.journal import JournalWriter
 _BREAKER = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
 
 
-def figures(gateway: Gateway, server: HttpServer, journal: JournalWriter) -> dict[str, object]:
-    """What a heartbeat tells operators."""
+def figures(
+    gateway: Gateway, server: HttpServer, journal: JournalWriter, lag: JournalLag
+) -> dict[str, object]:
+    """What a heartbeat tells operators. Readers do without what an older gateway leaves out."""
     escrows = gateway.keeper.escrows.values()
+    age = gateway.directory_age()
     return {
         "worker": gateway.config.worker,
         "connections": len(server.connections),
@@ -27,40 +31,41 @@ def figures(gateway: Gateway, server: HttpServer, journal: JournalWriter) -> dic
         "journal_sequence": journal.last_sequence,
         "journal_backlog_bytes": journal.backlog_bytes,
         "journal_healthy": journal.healthy,
+        "journal_unposted_records": lag.records,
+        "journal_unposted_seconds": round(lag.seconds(gateway.now()), 3),
+        "journal_unposted_bytes": lag.bytes,
         "directory_version": gateway.directory.version,
-        "routes": routes(gateway),
+        "directory_age_seconds": None if age is None else round(age, 3),
+        "directory_unreadable": len(gateway.directory.unreadable),
+        "deployments": deployments(gateway),
+        **gateway.health.latency(),
     }
 
 
-def routes(gateway: Gateway) -> dict[str, dict[str, object]]:
+def deployments(gateway: Gateway) -> dict[str, dict[str, object]]:
     """How each deployment that has been asked is doing, as this process sees it, by the deployment's id.
 
     `state` is closed, open or half_open; `queued` are the calls that wait for a place at any deployment of
-    the model; `failures` and `answers` are counted, and the latencies of first bytes measured, over the last ten
-    to twenty seconds; `limit` is this process's part of `max_concurrency`.
+    the model; `limit` is this process's part of `max_concurrency`. What `app/health.py` has of it stands beside that.
     """
     now = gateway.now()
-    found: dict[str, dict[str, object]] = {}
+    found: dict[str, dict[str, object]] = dict(gateway.health.figures())
     for deployment_id, state in gateway.states.items():
         entry = gateway.directory.deployments.get(deployment_id)
         if entry is None:
             continue
         model = gateway.directory.models.get(entry.model)
-        found[deployment_id] = {
+        found[deployment_id] = found.get(deployment_id, {}) | {
             "model": model.name if model is not None else "",
             "state": state.breaker(now),
             "outstanding": state.outstanding,
             "limit": state.limit,
             "queued": gateway.waiting.queued(entry.model),
-            "failures": state.failures(now),
-            "answers": state.answers(now),
-            "p50_ms": state.latency_ms(now, 0.5),
-            "p99_ms": state.latency_ms(now, 0.99),
         }
     return found
 
 
-def add_gauges(gateway: Gateway, server: HttpServer, journal: JournalWriter) -> None:
+def add_gauges(gateway: Gateway, server: HttpServer, journal: JournalWriter, lag: JournalLag) -> None:
     metrics = gateway.metrics
     escrows = gateway.keeper.escrows
     started = time.time()
@@ -90,6 +95,13 @@ def add_gauges(gateway: Gateway, server: HttpServer, journal: JournalWriter) -> 
     gauge("journal_sequence", "Number of the last usage record.", lambda: journal.last_sequence)
     gauge("journal_backlog_bytes", "Bytes not yet written to the journal.", lambda: journal.backlog_bytes)
     gauge("journal_healthy", "1 while the journal can be written.", lambda: int(journal.healthy))
+    gauge("journal_unposted_records", "Usage records not in the ledger yet.", lambda: lag.records)
+    gauge(
+        "journal_unposted_seconds",
+        "Age of the oldest usage record that is not in the ledger yet.",
+        lambda: lag.seconds(gateway.now()),
+    )
+    gauge("journal_unposted_bytes", "Bytes of the journal not in the ledger yet.", lambda: lag.bytes)
     gauge("directory_version", "Version of the directory.", lambda: gateway.directory.version)
     gauge("directory_age_seconds", "Since the directory was last confirmed.", gateway.directory_age)
     gauge(

@@ -22,8 +22,9 @@ from uuid import UUID
 from dure.gateway.io.connections import Backoff, Connections, DatabaseAway
 from dure.gateway.io.journal import JournalLocked, lock_folder, segments
 from dure.gateway.io.journal_tail import JournalDamaged, JournalTail
+from dure.gateway.io.loose import process_folders
 from dure.gateway.io.recovery import DAMAGED_NAME, Recovered, recover, scan
-from dure.gateway.io.usage_poster import MarkMoved, ProcessStuck, UsagePoster
+from dure.gateway.io.usage_poster import MarkMoved, ProcessMoney, ProcessStuck, UsagePoster
 from dure.gateway.protocol.journal import JournalError
 
 logger = logging.getLogger(__name__)
@@ -50,24 +51,20 @@ class ShipperConfig:
 
 @dataclass(frozen=True)
 class Settled:
-    """What settling one dead folder came to."""
+    """What settling one dead folder came to. Money is micro-won.
+
+    `returned` is the escrow that went back to the awards. A process that was `declared_lost` has none left: its
+    usage was `charged` to the awards as far as they had the money, the rest stayed `uncovered`.
+    """
 
     process_id: UUID
     posted: int
     interrupted: int
     lost: int
-
-
-def process_folders(journal: Path) -> list[Path]:
-    """The folders of gateway processes, oldest first."""
-    return sorted(path for path in journal.iterdir() if _is_process(path.name) and path.is_dir())
-
-
-def _is_process(name: str) -> bool:
-    try:
-        return str(UUID(name)) == name
-    except ValueError:
-        return False
+    declared_lost: bool = False
+    returned_micro_won: int = 0
+    charged_micro_won: int = 0
+    uncovered_micro_won: int = 0
 
 
 class FolderShipment:
@@ -84,6 +81,7 @@ class FolderShipment:
         self._accept_damage = accept_damage
         self._lock = -1
         self._tail: JournalTail | None = None
+        self._money_at_end: ProcessMoney | None = None
 
     async def run(self) -> None:
         """Until settled. Waits out a database that is away; complains once of what only people can mend."""
@@ -113,10 +111,19 @@ class FolderShipment:
     async def settle(self) -> Settled:
         """Settle the folder of a dead process now; whatever is in the way is raised."""
         self._lock = lock_folder(self.folder)
-        before = self._poster.posted_records
+        posted_before = self._poster.posted_records
+        before = await self._poster.money(self.process_id)
         outcome = await self._settle()
+        after = self._money_at_end or before
         return Settled(
-            self.process_id, self._poster.posted_records - before, outcome.interrupted, outcome.lost
+            self.process_id,
+            self._poster.posted_records - posted_before,
+            outcome.interrupted,
+            outcome.lost,
+            declared_lost=after.lost,
+            returned_micro_won=after.escrow,
+            charged_micro_won=after.charged - before.charged,
+            uncovered_micro_won=after.uncovered - before.uncovered,
         )
 
     def close(self) -> None:
@@ -194,6 +201,7 @@ class FolderShipment:
             return Recovered(0, 0, 0)
         self._poster.forget_unplaced(self.process_id, mark)
         outcome = await self._complete(mark)
+        self._money_at_end = await self._poster.money(self.process_id)
         await self._poster.finish(self.process_id)
         self._remove()
         if outcome.interrupted or outcome.lost:

@@ -20,11 +20,13 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from dure.contracts.gateway_api import NO_PROCESS
 from dure.contracts.ids import uuid7
 from dure.gateway.app.config import WorkerConfig
 from dure.gateway.app.escrow_keeper import EscrowKeeper
 from dure.gateway.app.gateway import Gateway
-from dure.gateway.app.health import HealthChecks
+from dure.gateway.app.health_checks import HealthChecks
+from dure.gateway.app.lag import JournalLag
 from dure.gateway.app.seen import add_gauges, figures
 from dure.gateway.app.service import GatewayService
 from dure.gateway.io.database import DatabaseAway, DatabaseLink, DatabaseRefused
@@ -59,6 +61,7 @@ async def _serve(config: WorkerConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     worker = Worker(config, loop)
+    worker.on_retired = stop.set
     loop.add_signal_handler(signal.SIGHUP, worker.reload)
     starting = asyncio.ensure_future(worker.start())
     stopping = asyncio.ensure_future(stop.wait())
@@ -78,6 +81,9 @@ class Worker:
 
     That is when the directory is there. Without a database it waits a moment and accepts all the same, to say
     what is missing; but never beside an older node, which serves meanwhile.
+
+    `on_retired` is called when the database no longer knows this process: it was declared lost while it could not
+    be heard, and its money is back in the awards. It ends, and its node starts another.
     """
 
     def __init__(self, config: WorkerConfig, loop: asyncio.AbstractEventLoop) -> None:
@@ -110,6 +116,10 @@ class Worker:
         self.health = HealthChecks(self.gateway, interval_seconds=config.health_interval)
         self.server = HttpServer(GatewayService(self.gateway), config.limits, loop)
         self.sync = DirectorySync(self.directory, self.link)
+        self.lag = JournalLag()
+        self.on_retired: Callable[[], None] = lambda: None
+        self.loop_delay_ms = 0.0
+        self._ticked_at = loop.time()
         self._loop = loop
         self._tasks: list[asyncio.Task[None]] = []
         self._loaded = asyncio.Event()
@@ -122,7 +132,7 @@ class Worker:
         gateway = self.gateway
         gateway.directory_age = lambda: self.sync.age_seconds
         gateway.database_connected = lambda: link.connected
-        add_gauges(gateway, self.server, self.journal)
+        add_gauges(gateway, self.server, self.journal, self.lag)
         link.start()
         self._every(SWEEP_SECONDS, self.keeper.sweep)
         self._every(TICK_SECONDS, self._tick)
@@ -175,11 +185,31 @@ class Worker:
 
     async def _heartbeat(self) -> None:
         try:
-            await self.link.heartbeat(figures(self.gateway, self.server, self.journal))
+            self.lag.posted(await self.link.posted_sequence())
+            self._note_lag()
+            told = figures(self.gateway, self.server, self.journal, self.lag)
+            await self.link.heartbeat(told | {"loop_delay_ms": round(self.loop_delay_ms, 1)})
+            self.loop_delay_ms = 0.0
             if self.gateway.limits_concurrency():
                 self.gateway.take_share(*await self.link.share())
-        except (DatabaseAway, DatabaseRefused) as error:
+        except DatabaseRefused as refused:
+            if refused.sqlstate == NO_PROCESS:
+                self._retire(refused)
+            else:
+                logger.warning("heartbeat: %s", refused)
+        except DatabaseAway as error:
             logger.debug("heartbeat: %s", error)
+
+    def _retire(self, refused: DatabaseRefused) -> None:
+        logger.error(
+            "this process may spend nothing more and ends: %s. Its journal is settled by the shipper.",
+            refused,
+        )
+        self.keeper.retire()
+        self.on_retired()
+
+    def _note_lag(self) -> None:
+        self.lag.note(self.journal.last_sequence, self.journal.written_bytes, self._loop.time())
 
     def _every(self, seconds: float, work: Callable[[], None]) -> None:
         async def repeat() -> None:
@@ -193,6 +223,11 @@ class Worker:
         self._tasks.append(self._loop.create_task(repeat()))
 
     def _tick(self) -> None:
+        now = self._loop.time()
+        # How late this turn comes is how long everybody else was kept waiting, at most.
+        self.loop_delay_ms = max(self.loop_delay_ms, (now - self._ticked_at - TICK_SECONDS) * 1000)
+        self._ticked_at = now
+        self._note_lag()
         self.gateway.tick()
         self.pools.sweep()
 

@@ -111,6 +111,11 @@ class DatabaseLink:
         processes, place = rows[0]
         return processes, place
 
+    async def posted_sequence(self) -> int:
+        """The last of this process's records that is in the ledger."""
+        rows = await self._ask(gateway_api.POSTED_SEQUENCE, (self.process_id,))
+        return int(rows[0][0] or 0)
+
     async def directory_changes(self, since: int) -> list[Row]:
         """Rows `(version, kind, id, payload text or None)` above `since`, by version."""
         return await self._ask(gateway_api.DIRECTORY_CHANGES, (since,), timeout_seconds=30.0)

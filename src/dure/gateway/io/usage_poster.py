@@ -12,6 +12,7 @@ import json
 import logging
 import os
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -28,6 +29,15 @@ POST_TIMEOUT_SECONDS = 60.0
 REFUSED_CODE = "refused_by_ledger"
 
 _encode_json = msgspec.json.encode
+
+
+class ProcessMoney(NamedTuple):
+    """An answer to `process_money`, micro-won."""
+
+    lost: bool = False
+    escrow: int = 0
+    charged: int = 0
+    uncovered: int = 0
 
 
 class ProcessStuck(Exception):
@@ -52,6 +62,11 @@ class UsagePoster:
         rows = await self._connections.ask(gateway_api.POSTED_SEQUENCE, (process_id,))
         value = rows[0][0]
         return None if value is None else int(value)
+
+    async def money(self, process_id: UUID) -> ProcessMoney:
+        """What it holds, and what came of it if it was declared lost; nothing for an unknown process."""
+        rows = await self._connections.ask(gateway_api.PROCESS_MONEY, (process_id,))
+        return ProcessMoney(*rows[0]) if rows else ProcessMoney()
 
     async def finish(self, process_id: UUID) -> None:
         await self._connections.ask(

@@ -15,7 +15,6 @@ model is given one a second beside, so a model's calls are tried again at most 2
 """
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 from typing import Literal
 
 from dure.contracts.directory import DeploymentEntry
@@ -36,8 +35,6 @@ RETRY_SHARE = 0.2
 RETRIES_PER_SECOND = 1.0
 RETRIES_AT_ONCE = 10.0
 
-#: Powers of two of a millisecond; the last is beyond the longest time-out there is.
-_LATENCY_BUCKETS = 24
 
 BreakerState = Literal["closed", "open", "half_open"]
 
@@ -54,7 +51,6 @@ class DeploymentState:
         "_before",
         "_failures",
         "_in_a_row",
-        "_latencies",
         "_window_ends",
         "limit",
         "openings",
@@ -76,17 +72,15 @@ class DeploymentState:
         self._in_a_row = 0
         self._answers = 0
         self._failures = 0
-        self._latencies = [0] * _LATENCY_BUCKETS
-        self._before = (0, 0, [0] * _LATENCY_BUCKETS)
+        self._before = (0, 0)
         self._window_ends = 0.0
 
     # What came of a call
 
-    def took(self, now: float, seconds: float, taken_at: float) -> bool:
-        """The first byte of an answer came after `seconds`; whether the deployment is thereby well again."""
+    def took(self, now: float, taken_at: float) -> bool:
+        """The first byte of an answer came; whether the deployment is thereby well again."""
         if now >= self._window_ends:
             self._next_window(now)
-        self._latencies[int(seconds * 1000.0).bit_length()] += 1
         return bool(self.resting_until) and taken_at >= self.resting_until
 
     def succeeded(self, taken_at: float) -> bool:
@@ -121,7 +115,7 @@ class DeploymentState:
         self.openings = 0
         self.waits_as_asked = False
         self._in_a_row = self._answers = self._failures = 0
-        self._before = (0, 0, self._before[2])
+        self._before = (0, 0)
 
     def _open(self, now: float) -> bool:
         rest = min(LONGEST_REST_SECONDS, FIRST_REST_SECONDS * 2.0 ** min(self.openings, 16))
@@ -164,29 +158,13 @@ class DeploymentState:
         """Answered calls in the window."""
         return self._answers + self._before[0] if self._current(now) else 0
 
-    def latency_ms(self, now: float, share: float) -> int | None:
-        """Milliseconds within which `share` of the window's first bytes came, rounded up to a power of two."""
-        if not self._current(now):
-            return None
-        counts = [a + b for a, b in zip(self._latencies, self._before[2], strict=True)]
-        wanted = share * sum(counts)
-        for bucket, seen in enumerate(accumulate(counts)):
-            if seen and seen >= wanted:
-                return 1 << bucket
-        return None
-
     def _current(self, now: float) -> bool:
         return now < self._window_ends + WINDOW_SECONDS
 
     def _next_window(self, now: float) -> None:
         """The window is two halves: the one that fills, and the one before it."""
-        fresh = [0] * _LATENCY_BUCKETS
-        if self._current(now):
-            self._before = (self._answers, self._failures, self._latencies)
-        else:
-            self._before = (0, 0, fresh.copy())
+        self._before = (self._answers, self._failures) if self._current(now) else (0, 0)
         self._answers = self._failures = 0
-        self._latencies = fresh
         self._window_ends = now + WINDOW_SECONDS
 
 

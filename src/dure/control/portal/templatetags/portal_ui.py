@@ -9,7 +9,7 @@ from django import template
 from django.core.paginator import Page
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language, gettext, ngettext, pgettext
+from django.utils.translation import get_language, gettext, ngettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from dure.contracts.money import MICRO_WON_PER_WON
@@ -63,6 +63,7 @@ _STATES = {
     "expired": Badge(_("expired"), _PLAIN),
     "replaced": Badge(_("replaced"), _PLAIN),
     "silent": Badge(_("silent"), _BAD),
+    "lost": Badge(_("declared lost"), _PLAIN),
     "running": Badge(_("running"), _GOOD),
     "finished": Badge(_("finished"), _PLAIN),
     "in_force": Badge(_("in force"), _GOOD),
@@ -70,6 +71,19 @@ _STATES = {
     "past": Badge(_("past"), _PLAIN),
     "withdrawn": Badge(_("withdrawn"), _PLAIN),
     "demo": Badge(_("Demonstration"), _PLAIN),
+}
+#: What gateways make of a deployment (`settlement.operations.RouteHealth`).
+_ROUTES = {
+    "closed": Badge(_("takes calls"), _GOOD),
+    "half_open": Badge(_("on trial"), _WARN),
+    "open": Badge(_("resting after failures"), _BAD),
+    "unusable": Badge(_("cannot be used"), _BAD),
+}
+_LOSSES = {
+    "requested": Badge(_("waits for a second officer"), _WARN),
+    "confirmed": Badge(_("confirmed"), _PLAIN),
+    "withdrawn": Badge(pgettext_lazy("request", "withdrawn"), _PLAIN),
+    "expired": Badge(pgettext_lazy("request", "expired"), _PLAIN),
 }
 _ACCOUNT_KINDS = {
     "treasury": _("treasury"),
@@ -87,6 +101,7 @@ _TRANSFER_KINDS = {
     "lease": _("set aside at a gateway"),
     "give_back": _("given back by a gateway"),
     "usage": _("calls charged"),
+    "late_usage": _("late calls charged"),
     "award_return": _("rest returned"),
     "correction": _("correction"),
 }
@@ -148,6 +163,34 @@ def meter_short(meter: str) -> Any:
     return _METERS_SHORT.get(meter, meter)
 
 
+#: Why a call ended as it did (`error_code` of its record), in a reader's words. Others are shown as they are.
+_ERROR_CODES = {
+    "client_closed": _("The caller closed the connection; what had been delivered is charged."),
+    "client_stalled": _("The caller stopped reading; what had been delivered is charged."),
+    "upstream_unreachable": _("The provider could not be reached; nothing is charged."),
+    "upstream_timeout": _("The provider did not answer in time; nothing is charged."),
+    "upstream_broke": _("The provider broke off."),
+    "upstream_error": _("The provider answered with an error."),
+    "upstream_credential_refused": _("The provider refused the gateway's key; nothing is charged."),
+    "journal_unavailable": _(
+        "The gateway could not write its journal, so nothing was sent; nothing is charged."
+    ),
+    "gateway_process_lost": _(
+        "The gateway stopped during the call; what its journal shows as delivered is charged."
+    ),
+    "journal_record_lost": _("The record of this call cannot be read; nothing is charged."),
+    "refused_by_ledger": _("The ledger refused this record; officers settle it with the provider."),
+    "uncovered_after_loss": _(
+        "Turned up after its gateway had been declared lost; officers settle the uncovered part with the provider."
+    ),
+}
+
+
+@register.filter
+def error_meaning(code: str) -> Any:
+    return _ERROR_CODES.get(code, code)
+
+
 @register.filter
 def usage_badge(status: str) -> Badge:
     return _USAGE.get(status, Badge(status, _PLAIN))
@@ -156,6 +199,33 @@ def usage_badge(status: str) -> Badge:
 @register.filter
 def state_badge(state: str) -> Badge:
     return _STATES.get(state, Badge(state, _PLAIN))
+
+
+@register.filter
+def route_badge(route: Any) -> Badge:
+    """What its gateways say, and where none has used it lately, what the catalogue says."""
+    if route.state in _ROUTES:
+        return _ROUTES[route.state]
+    if route.offered == "active":
+        return Badge(_("no calls lately"), _PLAIN)
+    return state_badge(route.offered)
+
+
+@register.filter
+def loss_badge(state: str) -> Badge:
+    return _LOSSES.get(state, Badge(state, _PLAIN))
+
+
+@register.filter
+def percentiles(milliseconds: Sequence[float]) -> str:
+    """Half, 95 and 99 of a hundred were at least this fast: `12 · 48 · 95 ms`, from a second on `1.2 · 3.4 · 9.8 s`."""
+    if not milliseconds:
+        return "–"
+    if max(milliseconds) < 1_000:
+        return " · ".join(f"{value:,.0f}" if value >= 1 else "<1" for value in milliseconds) + " ms"
+    return gettext("%(seconds)s s") % {
+        "seconds": " · ".join(f"{value / 1000:,.1f}" for value in milliseconds)
+    }
 
 
 @register.filter
@@ -270,6 +340,10 @@ _EVENTS = {
     "award.granted": _("Award granted"),
     "award.ended": _("Award ended"),
     "award.returned": _("Rest returned to the programme"),
+    "award.escrow_corrected": _("Money returned from a lost gateway"),
+    "gateway.loss_requested": _("Asked to declare it lost"),
+    "gateway.declared_lost": _("Declared lost"),
+    "gateway.loss_withdrawn": _("Request withdrawn"),
     "entitlement.opened": _("Right to call opened"),
     "entitlement.closed": _("Right to call closed"),
     "key.issued": _("Key issued"),
@@ -327,6 +401,11 @@ def add_number(value: float, more: int) -> str:
 def seconds(milliseconds: int) -> str:
     """A duration as a person reads it: `0.42 s`."""
     return gettext("%(seconds)s s") % {"seconds": f"{milliseconds / 1000:,.2f}"}
+
+
+@register.filter
+def one_decimal(value: float) -> str:
+    return f"{value:,.1f}"
 
 
 @register.filter
