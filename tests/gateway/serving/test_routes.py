@@ -8,7 +8,8 @@ import pytest
 
 from dure.contracts.directory import DeploymentEntry
 from dure.contracts.ids import uuid7
-from dure.gateway.app.seen import add_gauges, routes
+from dure.gateway.app.lag import JournalLag
+from dure.gateway.app.seen import add_gauges, deployments
 from dure.gateway.protocol import routing
 
 from .world import CHAT, Client, MockProvider, ProviderRequest, World, answer_plainly, piece, run, world
@@ -510,21 +511,21 @@ def test_a_stream_that_breaks_after_its_first_byte_is_not_tried_again(tmp_path):
 def test_metrics_and_figures_tell_how_routes_do(tmp_path):
     async def scenario():
         async with world(tmp_path) as here:
-            add_gauges(here.gateway, here.server, here.journal)
+            add_gauges(here.gateway, here.server, here.journal, JournalLag())
             await here.call(CHAT)
-            seen = routes(here.gateway)[here.deployment]
+            seen = deployments(here.gateway)[here.deployment]
             assert (seen["model"], seen["state"], seen["outstanding"], seen["queued"]) == (
                 "small",
                 "closed",
                 0,
                 0,
             )
-            assert (seen["answers"], seen["failures"], seen["limit"]) == (1, 0, None)
-            assert isinstance(seen["p50_ms"], int)
+            assert (seen["requests"], seen["errors"], seen["limit"]) == (1, 0, None)
+            assert len(seen["first_byte_ms"]) == 3
             opened_by_failures(here)
             text = (await here.call(None, "/metrics", method="GET")).body.decode()
             assert f'dure_gateway_breaker_state{{deployment="{here.deployment}"}} 2\n' in text
             assert f'dure_gateway_breaker_openings_total{{deployment="{here.deployment}"}} 1\n' in text
-            assert routes(here.gateway)[here.deployment]["state"] == "open"
+            assert deployments(here.gateway)[here.deployment]["state"] == "open"
 
     run(scenario)
