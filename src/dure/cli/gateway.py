@@ -95,6 +95,10 @@ _database_url_option = click.option(
               help="A certificate to show to providers that ask for one.")  # fmt: skip
 @click.option("--upstream-key", envvar="DURE_GATEWAY_UPSTREAM_KEY", metavar="FILE",
               help="Its private key. [default: in the certificate's file]")  # fmt: skip
+@click.option("--access-log", envvar="DURE_GATEWAY_ACCESS_LOG", metavar="FILE|-",
+              help="A line of JSON for each request, without content; - for standard output.")  # fmt: skip
+@click.option("--access-log-addresses", envvar="DURE_GATEWAY_ACCESS_LOG_ADDRESSES", is_flag=True,
+              help="Write clients' addresses too.")  # fmt: skip
 @click.pass_context
 def gateway(
     context: click.Context, /, journal: Path | None, database_url: str | None, **options: Any

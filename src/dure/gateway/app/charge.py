@@ -8,8 +8,11 @@ answer before its question.
 from typing import Any
 
 from dure.contracts.usage import Attempt, UsageStatus
+from dure.gateway.app.ended import Ended
 from dure.gateway.app.gateway import Gateway, Route
 from dure.gateway.app.offers import Offer
+from dure.gateway.io.http_server import Request
+from dure.gateway.io.upstream import Origin
 from dure.gateway.protocol import errors
 from dure.gateway.protocol.admission import hold_micro_won, largest_output_tokens
 from dure.gateway.protocol.calls import Call
@@ -41,6 +44,7 @@ class Charge:
         "_progress_at",
         "_progress_tokens",
         "bounds",
+        "closed",
         "escrow",
         "first_byte_at",
         "hold",
@@ -62,6 +66,7 @@ class Charge:
         self.escrow = gateway.keeper.escrow(offer.award.id)
         self.request_id = gateway.new_request_id()
         self.first_byte_at: int | None = None
+        self.closed: bytes | None = None
         self.left_at_admission = 0
 
     def refusal(self, shortage: Shortage) -> Refusal:
@@ -114,6 +119,28 @@ class Charge:
         """From the opening to the provider's first byte; 0 before that."""
         at = self.first_byte_at
         return 0 if at is None else at - self._opened_at
+
+    def ended(self, request: Request, *, http_status: int, error_code: str, origin: Origin | None) -> Ended:
+        """All that operators may know of it."""
+        offer = self._offer
+        now = self._gateway.wall_us()
+        return Ended(
+            received_at=now - int((self._gateway.now() - request.received_at) * 1_000_000),
+            ended_at=now,
+            endpoint=self._call.endpoint,
+            http_status=http_status,
+            error_code=error_code,
+            request_id=self.request_id.text.decode(),
+            key=offer.key.prefix,
+            award=offer.award.id,
+            model=offer.model.name,
+            owner=offer.model.owned_by,
+            streamed=self._call.stream,
+            server=None if origin is None else (origin.host, origin.port),
+            traceparent=request.headers.get(b"traceparent", b""),
+            client=request.client_address,
+            frame=self.closed,
+        )
 
     def progress(self, tokens: int, relayed_bytes: int) -> None:
         """Called for each piece of a stream; writes now and then."""
@@ -174,6 +201,7 @@ class Charge:
             **uncommon,
         )
         journal.append(frame)
+        self.closed = frame
         gateway.metrics.closed(status, counted, charged, uncovered)
         return charged
 

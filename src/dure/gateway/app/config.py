@@ -37,4 +37,6 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     upstream_ca_file: str | None = None
     upstream_certificate: str | None = None
     upstream_key: str | None = None
+    access_log: str | None = None
+    access_log_addresses: bool = False
     log_level: str = "INFO"

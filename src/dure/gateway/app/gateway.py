@@ -12,6 +12,7 @@ from uuid import UUID
 
 from dure.contracts.directory import DeploymentEntry, DirectoryEntry, Endpoint, ModelEntry
 from dure.gateway.app.config import WorkerConfig
+from dure.gateway.app.ended import Observer
 from dure.gateway.app.escrow_keeper import EscrowKeeper
 from dure.gateway.app.health import DeploymentHealth, HealthBook
 from dure.gateway.app.metrics import Metrics
@@ -135,6 +136,7 @@ class Gateway:
         self.process_id = process_id
         self.metrics = Metrics()
         self.health = HealthBook()
+        self.observer: Observer | None = None
         self.open_requests = 0
         self.open_streams = 0
         self.loaded = False

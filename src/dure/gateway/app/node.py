@@ -62,6 +62,8 @@ class NodeConfig:
     upstream_ca_file: str | None = None
     upstream_certificate: str | None = None
     upstream_key: str | None = None
+    access_log: str | None = None
+    access_log_addresses: bool = False
     log_level: str = "INFO"
 
 
@@ -278,6 +280,8 @@ class Node:
                     upstream_ca_file=config.upstream_ca_file,
                     upstream_certificate=config.upstream_certificate,
                     upstream_key=config.upstream_key,
+                    access_log=config.access_log,
+                    access_log_addresses=config.access_log_addresses,
                     log_level=config.log_level,
                 )
             )

@@ -636,7 +636,7 @@ class Relay:
             close=client.closes_after(self._request),
         )
         client.respond(head + body)
-        self._done(refusal.status)
+        self._done(refusal.status, refusal.code)
 
     # The client
 
@@ -710,7 +710,7 @@ class Relay:
         if self._phase in {"sending", "answering"} and not self._noted:
             self._note_attempt("answered" if self._phase == "answering" else "cancelled")
 
-    def _done(self, http_status: int) -> None:
+    def _done(self, http_status: int, error_code: str = "") -> None:
         self._client = None
         self._phase = "done"
         self._leave_deployment()
@@ -723,6 +723,18 @@ class Relay:
         first_byte_seconds = self._charge.first_byte_seconds
         if first_byte_seconds is not None:
             metrics.first_byte_seconds.observe(first_byte_seconds, endpoint)
+        observer = gateway.observer
+        if observer is not None:
+            route = getattr(self, "_route", None)
+            pool = None if route is None else route.pool
+            observer.ended(
+                self._charge.ended(
+                    self._request,
+                    http_status=http_status,
+                    error_code=error_code,
+                    origin=None if pool is None else pool.origin,
+                )
+            )
 
 
 def _is_plain(connection: UpstreamConnection) -> bool:

@@ -8,6 +8,7 @@ import msgspec
 
 from dure.contracts.directory import AwardEntry, KeyEntry, ModelEntry
 from dure.gateway.app.charge import Charge
+from dure.gateway.app.ended import Ended
 from dure.gateway.app.gateway import Gateway
 from dure.gateway.app.offers import Offers
 from dure.gateway.app.relay import Relay
@@ -20,6 +21,7 @@ from dure.gateway.protocol.http1 import JSON, header_lines, plain_head
 logger = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder().encode
+_PROBED = frozenset({"healthz", "metrics", "readyz"})
 _READ = frozenset({b"GET", b"HEAD"})
 _READ_ALLOWED = "GET, HEAD"
 _POST = frozenset({b"POST"})
@@ -87,6 +89,7 @@ class GatewayService:
 
     def refuse(self, refusal: Refusal, connection: ClientConnection) -> bytes:
         """The response to a request that could not be read."""
+        self._tell(None, "unread", refusal.status, refusal.code)
         return self._refusal(refusal, refusal.body(), "unread", close=True)
 
     # Answers of our own
@@ -114,6 +117,7 @@ class GatewayService:
         with_body = request.method != b"HEAD"
         told = ENDPOINTS["messages"] if request.path.startswith(_MESSAGES) else None
         body = told.refusal_body(refusal) if told is not None else refusal.body()
+        self._tell(request, endpoint, refusal.status, refusal.code)
         connection.respond(
             self._refusal(refusal, body, endpoint, close=close, with_body=with_body), close=close
         )
@@ -129,6 +133,7 @@ class GatewayService:
         content_type: bytes = JSON,
     ) -> None:
         self._gateway.metrics.requests.add(1, endpoint, str(status))
+        self._tell(request, endpoint, status)
         head = plain_head(
             status,
             date=self._gateway.date,
@@ -140,6 +145,24 @@ class GatewayService:
 
     def _count_tokens(self, request: Request, connection: ClientConnection) -> None:
         raise errors.tokens_not_counted()
+
+    def _tell(self, request: Request | None, endpoint: str, status: int, code: str = "") -> None:
+        """Tell operators of a request that was answered here. What probes ask is not worth a line."""
+        observer = self._gateway.observer
+        if observer is None or endpoint in _PROBED:
+            return
+        now = self._gateway.wall_us()
+        since = 0.0 if request is None else self._gateway.now() - request.received_at
+        observer.ended(
+            Ended(
+                received_at=now - int(since * 1_000_000),
+                ended_at=now,
+                endpoint=endpoint,
+                http_status=status,
+                error_code=code,
+                client="" if request is None else request.client_address,
+            )
+        )
 
     def _unknown(self, request: Request, connection: ClientConnection) -> None:
         raise errors.not_found(_shown(request.method), _shown(request.path))

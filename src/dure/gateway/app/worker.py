@@ -22,7 +22,10 @@ import uvloop
 
 from dure.contracts.gateway_api import NO_PROCESS
 from dure.contracts.ids import uuid7
+from dure.gateway.app import telemetry
+from dure.gateway.app.access_log import AccessLog
 from dure.gateway.app.config import WorkerConfig
+from dure.gateway.app.ended import Observer, Observers
 from dure.gateway.app.escrow_keeper import EscrowKeeper
 from dure.gateway.app.gateway import Gateway
 from dure.gateway.app.health_checks import HealthChecks
@@ -113,8 +116,10 @@ class Worker:
             pools=self.pools,
             process_id=self.process_id,
         )
+        self.gateway.observer = _observer(config, loop)
         self.health = HealthChecks(self.gateway, interval_seconds=config.health_interval)
         self.server = HttpServer(GatewayService(self.gateway), config.limits, loop)
+        self.server.keeps_addresses = config.access_log_addresses
         self.sync = DirectorySync(self.directory, self.link)
         self.lag = JournalLag()
         self.on_retired: Callable[[], None] = lambda: None
@@ -237,7 +242,9 @@ class Worker:
         self.gateway.retry_unusable()
 
     def reload(self) -> None:
-        """Read the files that may have been replaced: certificates and keys."""
+        """Read the files that may have been replaced, certificates and keys, and begin new logs."""
+        if self.gateway.observer is not None:
+            self.gateway.observer.reopen()
         for what in (self.tls, self.pools):
             try:
                 if what is not None:
@@ -262,7 +269,20 @@ class Worker:
         except OSError as error:
             logger.error("the journal's last records could not be written: %s", error)
         await self.link.close()
+        if self.gateway.observer is not None:
+            await asyncio.to_thread(self.gateway.observer.close)
         logger.info("stopped, process %s", self.process_id)
+
+
+def _observer(config: WorkerConfig, loop: asyncio.AbstractEventLoop) -> Observer | None:
+    """Whoever is told of ended requests; None where nobody asked."""
+    observers: list[Observer] = []
+    if config.access_log is not None:
+        observers.append(AccessLog(config.access_log, loop))
+    traces = telemetry.make(version("dure"))
+    if traces is not None:
+        observers.append(traces)
+    return observers[0] if len(observers) == 1 else Observers(observers) if observers else None
 
 
 def _tell_ready(ready_fd: int | None, port: int) -> None:

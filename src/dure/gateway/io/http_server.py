@@ -83,6 +83,7 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "__weakref__",
+        "_address",
         "_began_at",
         "_busy",
         "_discarding",
@@ -111,6 +112,7 @@ class ClientConnection(asyncio.Protocol):
         self._began_at = 0.0
         self._full_since: float | None = None
         self._weighed = 0
+        self._address = ""
         self._busy = False
         self._in_next = False
         self._discarding = False
@@ -127,6 +129,9 @@ class ClientConnection(asyncio.Protocol):
         server = self._server
         self.touched_at = server.now()
         server.arrived(self)
+        if server.keeps_addresses:
+            peer = transport.get_extra_info("peername")
+            self._address = peer[0] if isinstance(peer, tuple) else ""
         if server.draining:
             self.must_close = True
         if len(server.connections) > server.most_connections and not server.make_room(self):
@@ -209,6 +214,8 @@ class ClientConnection(asyncio.Protocol):
                 return
             self._began_at = 0.0
             request.received_at = self.touched_at
+            if self._address:
+                request.client_address = self._address
             self._busy = True
             self.request = request
             self._server.service.handle(request, self)
@@ -317,6 +324,7 @@ class HttpServer:
         # Accepted, and not made yet: with TLS that takes the client's part of the handshake.
         self._arriving: WeakSet[ClientConnection] = WeakSet()
         self.draining = False
+        self.keeps_addresses = False
         self._servers: list[asyncio.Server] = []
         self._all_gone = asyncio.Event()
 

@@ -61,7 +61,16 @@ _HEAD, _LENGTH, _CHUNKED, _WHOLE = range(4)
 class Request:
     """One request, complete. `path` is without the query; header names are lower case, values trimmed."""
 
-    __slots__ = ("body", "headers", "http11", "keep_alive", "method", "path", "received_at")
+    __slots__ = (
+        "body",
+        "client_address",
+        "headers",
+        "http11",
+        "keep_alive",
+        "method",
+        "path",
+        "received_at",
+    )
 
     def __init__(self, method: bytes, path: bytes, headers: dict[bytes, bytes]) -> None:
         self.method = method
@@ -70,6 +79,7 @@ class Request:
         self.http11 = True
         self.keep_alive = True
         self.received_at = 0.0
+        self.client_address = ""
         self.body = b""
 
 
