@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from dure.cli import _context, _types
+from dure.cli._networks import Networks
 
 
 def _database_url(given: str | None) -> str:
@@ -76,6 +77,8 @@ _database_url_option = click.option(
               help="Start beside a node that still listens on the port: restart without a gap.")  # fmt: skip
 @click.option("--drain-seconds", type=_types.Seconds(), default=30.0, show_default=True,
               help="How long running requests may take to finish when stopping.")  # fmt: skip
+@click.option("--trusted-proxies", envvar="DURE_TRUSTED_PROXIES", type=Networks(), default=(), metavar="CIDR,…",
+              help="Proxies whose x-forwarded-for tells a client's address, for keys and awards that name networks.")  # fmt: skip
 @click.pass_context
 def gateway(
     context: click.Context,
@@ -88,6 +91,7 @@ def gateway(
     ready_file: Path | None,
     overlap: bool,
     drain_seconds: float,
+    trusted_proxies: tuple[str, ...],
 ) -> None:
     """Serve the OpenAI-compatible API: workers on one port and a shipper that posts their journals.
 
@@ -109,6 +113,7 @@ def gateway(
         ready_file=ready_file,
         overlap=overlap,
         drain_seconds=drain_seconds,
+        trusted_proxies=trusted_proxies,
     )
     try:
         sys.exit(run_node(config))

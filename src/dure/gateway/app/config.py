@@ -9,7 +9,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`database_url` is a libpq connection string for the gateway's role; times are seconds.
 
     With several workers `port` is a real port and `reuse_port` is true. `ready_fd`, where given, gets one
-    line with the port as soon as the worker accepts connections, and is closed.
+    line with the port as soon as the worker accepts connections, and is closed. Behind `trusted_proxies` (CIDR)
+    a client's address is taken from `x-forwarded-for`.
     """
 
     database_url: str
@@ -28,5 +29,6 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     escrow_wait: float = 2.0
     drain_timeout: float = 30.0
     heartbeat_interval: float = 2.0
+    trusted_proxies: tuple[str, ...] = ()
     upstream_ca_file: str | None = None
     log_level: str = "INFO"

@@ -13,6 +13,7 @@ from uuid import UUID
 from dure.contracts.directory import DeploymentEntry, DirectoryEntry, Endpoint, ModelEntry
 from dure.gateway.app.config import WorkerConfig
 from dure.gateway.app.escrow_keeper import EscrowKeeper
+from dure.gateway.app.limits import LimitsKeeper
 from dure.gateway.app.metrics import Metrics
 from dure.gateway.io.credentials import CredentialMissing, resolve
 from dure.gateway.io.upstream import UpstreamPool, UpstreamPools, origin_of
@@ -98,6 +99,7 @@ class Gateway:
         loop: asyncio.AbstractEventLoop,
         directory: Directory,
         keeper: EscrowKeeper,
+        limits: LimitsKeeper,
         journal: Journal,
         pools: UpstreamPools,
         process_id: UUID,
@@ -107,6 +109,7 @@ class Gateway:
         self.now: Callable[[], float] = loop.time
         self.directory = directory
         self.keeper = keeper
+        self.limits = limits
         self.journal = journal
         self.pools = pools
         self.process_id = process_id
@@ -122,6 +125,7 @@ class Gateway:
         self._random = b""
         self._random_at = 0
         self.tick()
+        directory.listeners.append(limits.changed)
         directory.listeners.append(self._directory_changed)
 
     @staticmethod

@@ -57,6 +57,7 @@ class NodeConfig:
     ready_file: Path | None = None
     overlap: bool = False
     drain_seconds: float = 30.0
+    trusted_proxies: tuple[str, ...] = ()
     log_level: str = "INFO"
 
 
@@ -230,6 +231,7 @@ class Node:
                     worker=number,
                     ready_fd=ready_fd,
                     drain_timeout=config.drain_seconds,
+                    trusted_proxies=config.trusted_proxies,
                     log_level=config.log_level,
                 )
             )

@@ -112,9 +112,30 @@ class Relay:
         if route is None:
             raise self._no_route()
         self._endpoint.refuse_dialect(self._call, route.deployment.dialect, self._model.name)
-        self._take(route)
         client.exchange = self
         gateway.open_requests += 1
+        permit = self._charge.permit
+        if permit is None:
+            self._take(route)
+            self._hold()
+        elif permit.enter(granted=self._permitted, refused=self._limited):
+            self._permitted()
+
+    def _permitted(self) -> None:
+        """The limits of key and award let it pass. Only now does it take a place at a deployment."""
+        route = self._next_route()
+        if route is None:
+            self._limited(self._no_route())
+            return
+        self._take(route)
+        self._hold()
+
+    def _limited(self, refusal: Refusal) -> None:
+        self._charge.refused()
+        self._answer_refusal(refusal)
+
+    def _hold(self) -> None:
+        gateway = self._gateway
         charge = self._charge
         if gateway.keeper.try_hold(charge.escrow, charge.hold, self._request.received_at):
             self._open()
@@ -139,7 +160,18 @@ class Relay:
         return errors.model_unavailable(self._model.name)
 
     def _refused(self, shortage: Shortage) -> None:
-        self._answer_refusal(self._charge.refusal(shortage))
+        charge = self._charge
+        if (
+            shortage.reason == "insufficient"
+            and self._request.headers.get(b"x-dure-fit", b"").lower() == b"true"
+        ):
+            # What lies idle in other processes is asked for once; then what is here must do.
+            most = shortage.available if charge.fitted else charge.escrow.left - charge.escrow.held
+            if charge.fit(most):
+                self._hold()
+                return
+        charge.refused()
+        self._answer_refusal(charge.refusal(shortage))
 
     def _open(self) -> None:
         self._phase = "opening"
@@ -302,7 +334,9 @@ class Relay:
 
     def _own_headers(self) -> bytes:
         elapsed_ms = int((self._gateway.now() - self._request.received_at) * 1000)
-        return self._endpoint.answer_headers(self._charge.request_id.text, elapsed_ms)
+        lines = self._endpoint.answer_headers(self._charge.request_id.text, elapsed_ms)
+        charge = self._charge
+        return lines + charge.headers() if charge.permit is not None or charge.fitted else lines
 
     def _error_answer(self, connection: UpstreamConnection, body: bytes) -> None:
         status = connection.status
@@ -490,6 +524,8 @@ class Relay:
         self._client = None
         if self._waiter is not None:
             self._waiter.cancelled = True
+        if self._phase == "waiting":
+            self._charge.refused()
         if self._phase in {"opening", "sending", "answering"}:
             if self._upstream is not None:
                 self._upstream.cancel()

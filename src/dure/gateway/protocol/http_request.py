@@ -32,10 +32,12 @@ KEPT_HEADERS = (
         b"host",
         b"transfer-encoding",
         b"x-api-key",
+        b"x-dure-fit",
+        b"x-forwarded-for",
     }
 )
 #: Those of them whose lines add up to a list (RFC 9110 §5.3). Any other may come once.
-_LISTS = frozenset({b"anthropic-beta", b"connection", b"openai-beta", b"tracestate"})
+_LISTS = frozenset({b"anthropic-beta", b"connection", b"openai-beta", b"tracestate", b"x-forwarded-for"})
 #: Names that a proxy or a framework may take for those that say how long a body is.
 _DECEPTIVE = frozenset({b"content_length", b"transfer_encoding"})
 _LOOKED_AT = KEPT_HEADERS | _DECEPTIVE
