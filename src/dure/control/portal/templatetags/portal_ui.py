@@ -271,8 +271,10 @@ _EVENTS = {
     "award.ended": _("Award ended"),
     "award.returned": _("Rest returned to the programme"),
     "entitlement.opened": _("Right to call opened"),
+    "entitlement.limited": _("Limits changed"),
     "entitlement.closed": _("Right to call closed"),
     "key.issued": _("Key issued"),
+    "key.limited": _("Limits of a key changed"),
     "key.revoked": _("Key revoked"),
     "key.rotated": _("Key replaced"),
 }
