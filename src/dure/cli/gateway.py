@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dure.cli import _context, _types
+from dure.cli._networks import Networks
 from dure.cli.nodes import declare_lost, nodes
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ _database_url_option = click.option(
               help="Start beside a node that still listens on the port: restart without a gap.")  # fmt: skip
 @click.option("--drain-seconds", type=_types.Seconds(), default=30.0, show_default=True,
               help="How long running requests may take to finish when stopping.")  # fmt: skip
+@click.option("--trusted-proxies", envvar="DURE_TRUSTED_PROXIES", type=Networks(), default=(), metavar="CIDR,…",
+              help="Proxies whose x-forwarded-for tells a client's address, for keys and awards that name networks.")  # fmt: skip
 @click.option("--tls-certificate", envvar="DURE_GATEWAY_TLS_CERTIFICATE", metavar="FILE",
               help="Serve HTTPS with this certificate chain (PEM); SIGHUP reads it again.")  # fmt: skip
 @click.option("--tls-key", envvar="DURE_GATEWAY_TLS_KEY", metavar="FILE",

@@ -15,6 +15,7 @@ from dure.gateway.app.config import WorkerConfig
 from dure.gateway.app.ended import Observer
 from dure.gateway.app.escrow_keeper import EscrowKeeper
 from dure.gateway.app.health import DeploymentHealth, HealthBook
+from dure.gateway.app.limits import LimitsKeeper
 from dure.gateway.app.metrics import Metrics
 from dure.gateway.app.waiting import WaitingRoom
 from dure.gateway.io.credentials import CredentialMissing, resolve
@@ -122,6 +123,7 @@ class Gateway:
         loop: asyncio.AbstractEventLoop,
         directory: Directory,
         keeper: EscrowKeeper,
+        limits: LimitsKeeper,
         journal: Journal,
         pools: UpstreamPools,
         process_id: UUID,
@@ -131,6 +133,7 @@ class Gateway:
         self.now: Callable[[], float] = loop.time
         self.directory = directory
         self.keeper = keeper
+        self.limits = limits
         self.journal = journal
         self.pools = pools
         self.process_id = process_id
@@ -153,6 +156,7 @@ class Gateway:
         self._random = b""
         self._random_at = 0
         self.tick()
+        directory.listeners.append(limits.changed)
         directory.listeners.append(self._directory_changed)
 
     @staticmethod

@@ -64,6 +64,7 @@ class NodeConfig:
     upstream_key: str | None = None
     access_log: str | None = None
     access_log_addresses: bool = False
+    trusted_proxies: tuple[str, ...] = ()
     log_level: str = "INFO"
 
 
@@ -282,6 +283,7 @@ class Node:
                     upstream_key=config.upstream_key,
                     access_log=config.access_log,
                     access_log_addresses=config.access_log_addresses,
+                    trusted_proxies=config.trusted_proxies,
                     log_level=config.log_level,
                 )
             )
