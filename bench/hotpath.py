@@ -2,6 +2,7 @@
 
     .venv/bin/python bench/hotpath.py                 # µs for a plain call and for a streamed chunk
     .venv/bin/python bench/hotpath.py --profile 25    # where the time goes
+    .venv/bin/python bench/hotpath.py --limits        # for a key and an award that have limits
 
 A client's bytes go into `ClientConnection`, what comes out for the provider is answered with ready bytes, and the journal
 is written to memory. So the figure leaves out what the kernel does, and hardly depends on what else the
@@ -29,6 +30,7 @@ from dure.contracts.directory import AwardEntry, DeploymentEntry, KeyEntry, Mode
 from dure.gateway.app.config import WorkerConfig
 from dure.gateway.app.escrow_keeper import EscrowKeeper
 from dure.gateway.app.gateway import Gateway
+from dure.gateway.app.limits import LimitsKeeper
 from dure.gateway.app.service import GatewayService
 from dure.gateway.io.http_server import ClientConnection, HttpServer
 from dure.gateway.io.journal import JournalWriter
@@ -85,6 +87,10 @@ class Transport:
     abort = close
 
 
+#: Of the award and of the key: two of each kind.
+_LIMITS = {"requests_per_minute": 10**12, "tokens_per_minute": 10**12, "concurrency": 1_000}
+
+
 class Syncer:
     def written(self, data) -> None: ...
 
@@ -94,7 +100,7 @@ class Link:
 
 
 class Bench:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, limits: bool) -> None:
         self.loop = Loop()
         directory = Directory()
         keeper = EscrowKeeper(Link(), self.loop, idle_seconds=30)
@@ -106,14 +112,16 @@ class Bench:
         self.pools = UpstreamPools(self.loop)
         self.gateway = Gateway(
             config=WorkerConfig(database_url="", journal_dir=str(folder)), loop=self.loop, directory=directory,
-            keeper=keeper, journal=journal, pools=self.pools, process_id=uuid7(),
+            keeper=keeper, limits=LimitsKeeper(Link(), self.loop, wait_seconds=2.0), journal=journal, pools=self.pools, process_id=uuid7(),
         )  # fmt: skip
         self.gateway.loaded = True
         self.journal = journal
         award = str(uuid7())
-        self._publish(directory, award)
+        self._publish(directory, award, _LIMITS if limits else {})
         escrow = keeper.escrow(award)
         escrow.lease_granted(10**15, award_left=0, elsewhere=0, now=0)
+        if limits:
+            self._allot()
         self.server = HttpServer(GatewayService(self.gateway), self.gateway.config.limits, self.loop)
         self.client = ClientConnection(self.server)
         self.client.connection_made(Transport())
@@ -122,12 +130,22 @@ class Bench:
         self.upstream.connection_made(Transport())
         pool.give_back(self.upstream)
 
-    def _publish(self, directory: Directory, award: str) -> None:
+    def _allot(self) -> None:
+        """As much of each limit as the run needs, of a minute that does not end."""
+        keeper, directory = self.gateway.limits, self.gateway.directory
+        (key,), (award,) = directory.keys.values(), directory.awards.values()
+        gate = keeper.gate(key, award)
+        for rate in gate.rates:
+            rate.answered(10**12, 0, 0, 1e9, asked_at=0.0, now=0.0)
+        for subject, _ in gate.slots:
+            keeper.slots.escrow(subject).lease_granted(1_000, award_left=0, elsewhere=0, now=0)
+
+    def _publish(self, directory: Directory, award: str, limits: dict) -> None:
         model, provider = str(uuid7()), str(uuid7())
         price = Price(str(uuid7()), 0, {"input": 120_000_000, "output": 480_000_000})
         entries = [
-            ("award", AwardEntry(id=award, organisation=award, programme=award, valid_from=0)),
-            ("key", KeyEntry(id=str(uuid7()), digest=key_digest(KEY.encode()), award=award, prefix=KEY[:13])),
+            ("award", AwardEntry(id=award, organisation=award, programme=award, valid_from=0, **limits)),
+            ("key", KeyEntry(id=str(uuid7()), digest=key_digest(KEY.encode()), award=award, prefix=KEY[:13], **limits)),
             ("model", ModelEntry(
                 id=model, name="small", provider=provider, endpoints=("chat.completions",), context_length=8192,
                 max_output_tokens=4096, prices=(price,),
@@ -199,9 +217,10 @@ def main() -> None:
     )
     parser.add_argument("--profile", type=int, metavar="LINES")
     parser.add_argument("--repetitions", type=int, default=60)
+    parser.add_argument("--limits", action="store_true", help="the key and its award have limits")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        bench = Bench(Path(name))
+        bench = Bench(Path(name), limits=options.limits)
         asyncio.set_event_loop(None)
         if options.profile:
             for load in (plain, chunks):

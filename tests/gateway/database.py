@@ -187,6 +187,19 @@ class Ledger:
         )
         return rows.fetchall()
 
+    def minute(self) -> int:
+        """The minute of the database's clock, since 1970."""
+        return int(self._one("SELECT floor(extract(epoch FROM clock_timestamp()) / 60)"))
+
+    def allotted(self, subject: UUID, kind: str) -> int:
+        """What all gateway processes together hold of a limit, in any minute."""
+        return int(
+            self._one(
+                "SELECT coalesce(sum(amount), 0) FROM settlement_allotment WHERE subject = %s AND kind = %s",
+                subject, kind,
+            )
+        )  # fmt: skip
+
     def finished(self, process: UUID) -> bool:
         return self._one(
             "SELECT finished_at IS NOT NULL FROM settlement_gatewayprocess WHERE id = %s", process

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dure.cli import _context, _types
+from dure.cli._networks import Networks
 from dure.cli.nodes import declare_lost, nodes
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ _database_url_option = click.option(
               help="A certificate to show to providers that ask for one.")  # fmt: skip
 @click.option("--upstream-key", envvar="DURE_GATEWAY_UPSTREAM_KEY", metavar="FILE",
               help="Its private key. [default: in the certificate's file]")  # fmt: skip
+@click.option("--trusted-proxies", envvar="DURE_TRUSTED_PROXIES", type=Networks(), default=(), metavar="CIDR,…",
+              help="Proxies whose x-forwarded-for tells a client's address, for keys and awards that name networks.")  # fmt: skip
 @click.pass_context
 def gateway(
     context: click.Context, /, journal: Path | None, database_url: str | None, **options: Any

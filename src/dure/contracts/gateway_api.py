@@ -55,4 +55,21 @@ PROCESS_MONEY = "SELECT lost, escrow, charged, uncovered FROM gateway_api.proces
 #: The SQLSTATE of a door that finds no such process, or one whose time is over.
 NO_PROCESS = "P0002"
 
+#: (process uuid, subject uuid, kind text, revision bigint, minute bigint, holding bigint, limit bigint,
+#: needed bigint, wanted bigint) → one row (granted, left_over, elsewhere, minute, ends_in_ms, processes), all
+#: bigint. A process states what it holds of a limit of an award or a key (`subject`), and asks for more; asking
+#: for nothing gives back what it no longer states. `kind` is `requests` or `tokens`, held within `minute` of the
+#: database's clock (minutes since 1970), or `slots`, held until given back (`minute` 0, `ends_in_ms` 0). `granted`
+#: is 0 or at least `needed`; `wanted` is what it could use at once. A statement behind one with a higher
+#: `revision` changes nothing.
+ALLOT = (
+    "SELECT granted, left_over, elsewhere, minute, ends_in_ms, processes"
+    " FROM gateway_api.allot(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+)
+
+#: (subject uuid) → void. Asks every process, by NOTIFY on `RECALL_CHANNEL` with `SLOTS_PREFIX` and the subject's
+#: id as payload, to give back the slots it can spare.
+RECALL_SLOTS = "SELECT gateway_api.recall_slots(%s)"
+
 RECALL_CHANNEL = "dure_recall"
+SLOTS_PREFIX = "slots:"

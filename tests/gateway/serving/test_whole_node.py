@@ -18,7 +18,7 @@ from dure.contracts.money import cost_micro_won
 from dure.gateway.protocol.directory import key_digest
 from gateway.database import Ledger, postgres
 
-from .world import CHAT, INPUT, KEY, OUTPUT, Client, MockProvider, run
+from .world import CHAT, INPUT, KEY, OUTPUT, Client, MockProvider, answer_plainly, run
 
 pytestmark = pytest.mark.xdist_group("postgres")
 
@@ -45,12 +45,31 @@ async def until(condition, seconds: float = 10.0):
     return found
 
 
-def populate(ledger: Ledger, provider_port: int, *, granted: int = GRANTED) -> tuple[str, str]:
+async def both_have_read(port: int, version: int) -> None:
+    """Wait until each worker has this version of the directory; whichever takes a connection answers for itself."""
+    deadline, workers = time.monotonic() + 10, set()
+    while workers != {1, 2}:
+        assert time.monotonic() < deadline, "it did not happen in time"
+        client = await Client.connect(port)
+        answer = await client.call(None, "/readyz", None, "GET")
+        client.close()
+        if answer.json["directory_version"] >= version:
+            workers.add(answer.json["worker"])
+        await asyncio.sleep(0.01)
+
+
+def populate(ledger: Ledger, provider_port: int, *, granted: int = GRANTED, **limits) -> tuple[str, str]:
     award, model, provider, key = ledger.grant(granted), str(uuid7()), str(uuid7()), str(uuid7())
     entries = [
         (
             "award",
-            AwardEntry(id=str(award), organisation=str(uuid7()), programme=str(ledger.book), valid_from=0),
+            AwardEntry(
+                id=str(award),
+                organisation=str(uuid7()),
+                programme=str(ledger.book),
+                valid_from=0,
+                **limits,
+            ),
         ),
         ("key", KeyEntry(id=key, digest=key_digest(KEY.encode()), award=str(award), prefix=KEY[:13])),
         (
@@ -122,6 +141,87 @@ def test_calls_are_charged_exactly_and_a_revoked_key_stops_within_a_second(tmp_p
             assert ledger.balance(award, "award") == GRANTED - served * COST
             await provider.stop()
 
+        try:
+            run(scenario)
+        finally:
+            if node is not None and node.poll() is None:
+                node.kill()
+                node.wait()
+            ledger.close()
+
+
+def test_limits_hold_over_the_workers_together(tmp_path: Path):
+    with postgres() as server:
+        ledger = Ledger(server.dsn)
+        ready = tmp_path / "ready.json"
+        node = None
+
+        async def scenario():
+            nonlocal node
+            provider = MockProvider()
+            await provider.start()
+            award, _ = populate(ledger, provider.port, requests_per_minute=20)
+            command = [sys.executable, "-c", _NODE, server.gateway_dsn, str(tmp_path / "journal"), str(ready)]
+            node = start(command)
+            await until(ready.exists)
+            port = json.loads(ready.read_text())["port"]
+
+            async def burst(count: int) -> dict[int, int]:
+                # A connection each, so that the kernel deals them out to both workers.
+                async def call() -> int:
+                    client = await Client.connect(port)
+                    answer = await client.call(CHAT)
+                    client.close()
+                    return answer.status
+
+                statuses = await asyncio.gather(*(call() for _ in range(count)))
+                return {status: statuses.count(status) for status in set(statuses)}
+
+            minute = ledger.minute()
+            counted = await burst(60)
+            more = await burst(5)
+            if ledger.minute() == minute:
+                assert (counted, more) == ({200: 20, 429: 40}, {429: 5})
+            else:
+                assert counted[200] + more.get(200, 0) <= 2 * 20
+
+            running = most = 0
+
+            async def slowly(request) -> None:
+                nonlocal running, most
+                running += 1
+                most = max(most, running)
+                await asyncio.sleep(0.02)
+                running -= 1
+                await answer_plainly(request)
+
+            provider.script = slowly
+            version = ledger.publish(
+                "award",
+                str(award),
+                msgspec.json.encode(
+                    AwardEntry(
+                        id=str(award),
+                        organisation=str(uuid7()),
+                        programme=str(ledger.book),
+                        valid_from=0,
+                        concurrency=3,
+                    )
+                ).decode(),
+            )
+            await both_have_read(port, version)
+            assert await burst(40) == {200: 40}
+            assert most == 3
+            for _ in range(10):  # never refused while fewer run, wherever the slots lie idle
+                assert await burst(1) == {200: 1}
+            node.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(node.wait, 15)
+            assert node.returncode == 0
+            assert ledger.allotted(award, "slots") == 0
+            await provider.stop()
+
+        while time.time() % 60 > 45:  # the burst should fall into one minute
+            time.sleep(0.1)
         try:
             run(scenario)
         finally:

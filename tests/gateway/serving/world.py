@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,8 +19,9 @@ from dure.gateway.app.config import WorkerConfig
 from dure.gateway.app.escrow_keeper import EscrowKeeper
 from dure.gateway.app.gateway import Gateway
 from dure.gateway.app.health_checks import HealthChecks
+from dure.gateway.app.limits import LimitsKeeper
 from dure.gateway.app.service import GatewayService
-from dure.gateway.io.database import DatabaseAway, Lease
+from dure.gateway.io.database import Allotment, DatabaseAway, Lease
 from dure.gateway.io.http_server import HttpServer
 from dure.gateway.io.journal import JournalWriter, segments
 from dure.gateway.io.upstream import UpstreamPools
@@ -47,6 +49,7 @@ class FakeLink:
         self.on_recall: Callable[[str], None] = lambda award: None
         self.leases: list[tuple[str, int, int]] = []
         self.recalls = 0
+        self.allotments: list[tuple[str, int]] = []
         bank.links.append(self)
 
     async def lease(self, award: str, needed: int) -> Lease:
@@ -78,6 +81,29 @@ class FakeLink:
         for link in self.bank.links:
             asyncio.get_running_loop().call_soon(link.on_recall, award)
 
+    async def allot(self, subject: str, kind: str, *, revision: int, minute: int, holding: int, limit: int,
+                    needed: int, wanted: int) -> Allotment:  # fmt: skip
+        """As `gateway_api.allot` does it, by a clock that a test may set."""
+        await self._answer()
+        bank = self.bank
+        self.allotments.append((kind, needed))
+        now_minute, ends_in_ms = (
+            (0, 0)
+            if kind == "slots"
+            else (int(bank.clock() // 60), int(60_000 - bank.clock() * 1000 % 60_000))
+        )
+        own = holding if minute == now_minute else 0
+        rows = bank.allotted.setdefault((subject, kind), {})
+        elsewhere = sum(held for name, (at, held) in rows.items() if name != self.name and at == now_minute)
+        left = max(0, limit - own - elsewhere)
+        share = 0 if kind == "slots" else left // (32 * bank.processes)
+        granted = min(left, max(needed, wanted, share)) if 0 < needed <= left else 0
+        rows[self.name] = (now_minute, own + granted)
+        return Allotment(granted, left - granted, elsewhere, now_minute, ends_in_ms, bank.processes)
+
+    async def recall_slots(self, subject: str) -> None:
+        await self.recall(f"slots:{subject}")
+
     async def _answer(self) -> None:
         await asyncio.sleep(self.bank.delay)
         if self.bank.away:
@@ -91,6 +117,9 @@ class Bank:
         self.links: list[FakeLink] = []
         self.away = False
         self.delay = 0.0
+        self.allotted: dict[tuple[str, str], dict[str, tuple[int, int]]] = {}
+        self.clock: Callable[[], float] = time.time
+        self.processes = 1
 
 
 class MockProvider:
@@ -263,12 +292,16 @@ class World:
         self.keeper = EscrowKeeper(
             self.link, loop, idle_seconds=config.escrow_idle, wait_seconds=config.escrow_wait
         )
-        self.link.on_recall = self.keeper.recalled
+        self.limits = LimitsKeeper(
+            self.link, loop, wait_seconds=config.escrow_wait, trusted_proxies=config.trusted_proxies
+        )
+        self.link.on_recall = lambda payload: self.limits.recalled(payload) or self.keeper.recalled(payload)
         self.gateway = Gateway(
             config=config,
             loop=loop,
             directory=self.directory,
             keeper=self.keeper,
+            limits=self.limits,
             journal=self.journal,
             pools=self.pools,
             process_id=self.process_id,
@@ -299,6 +332,8 @@ class World:
             await asyncio.sleep(0.02)
             self.keeper.sweep()
             self.keeper.sweep_idle()
+            self.limits.sweep()
+            self.limits.sweep_idle()
             self.pools.sweep()
             self.server.sweep()
 
@@ -306,6 +341,7 @@ class World:
         await self.server.drain(1.0)
         self.health.stop()
         await self.keeper.close(1.0)
+        await self.limits.close(1.0)
         if self._sweeper is not None:
             self._sweeper.cancel()
         self.pools.close()

@@ -14,6 +14,7 @@ __all__ = [
     "declare_lost",
     "ensure_partitions",
     "publish_day_heads",
+    "sweep_allotments",
     "verify_everything",
     "withdraw_lost",
 ]
@@ -25,6 +26,17 @@ def ensure_partitions() -> None:
         # Behind a long recount it would hold up all posting of usage; two months ahead there is no hurry.
         cursor.execute("SET LOCAL lock_timeout = '2s'")
         cursor.execute("SELECT settlement_ensure_partitions(2)")
+
+
+def sweep_allotments() -> int:
+    """Forget allotments of minutes long past and slots of finished gateway processes; returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM settlement_allotment a WHERE"
+            " (a.kind <> 'slots' AND a.minute < floor(extract(epoch FROM now()) / 60) - 60) OR (a.kind = 'slots'"
+            " AND EXISTS (SELECT FROM settlement_gatewayprocess p WHERE p.id = a.process AND p.finished_at IS NOT NULL))"
+        )
+        return int(cursor.rowcount)
 
 
 def publish_day_heads() -> int:

@@ -11,6 +11,12 @@ def ensure_partitions(timestamp: int) -> None:
     services.ensure_partitions()
 
 
+@app.periodic(cron="17 * * * *")
+@app.task(queueing_lock="sweep_allotments", pass_context=False)
+def sweep_allotments(timestamp: int) -> None:
+    services.sweep_allotments()
+
+
 @app.periodic(cron="5 0,15 * * *")
 @app.task(queueing_lock="publish_day_heads", pass_context=False)
 def publish_day_heads(timestamp: int) -> None:

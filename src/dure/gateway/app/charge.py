@@ -10,6 +10,7 @@ from typing import Any
 from dure.contracts.usage import Attempt, UsageStatus
 from dure.gateway.app.gateway import Gateway, Route
 from dure.gateway.app.offers import Offer
+from dure.gateway.app.permit import Permit
 from dure.gateway.protocol import errors
 from dure.gateway.protocol.admission import hold_micro_won, largest_output_tokens
 from dure.gateway.protocol.calls import Call
@@ -43,8 +44,10 @@ class Charge:
         "bounds",
         "escrow",
         "first_byte_at",
+        "fitted",
         "hold",
         "left_at_admission",
+        "permit",
         "request_id",
     )
 
@@ -63,6 +66,33 @@ class Charge:
         self.request_id = gateway.new_request_id()
         self.first_byte_at: int | None = None
         self.left_at_admission = 0
+        self.permit: Permit | None = None
+        self.fitted = False
+
+    @property
+    def counted_tokens(self) -> int:
+        """What the request counts for in tokens per minute, like OpenAI's."""
+        return self.bounds.estimated_input + self.bounds.output
+
+    def fit(self, available_micro_won: int) -> bool:
+        """Lower the limit on output to the largest whose hold fits; False where not even one token does."""
+        tokens = largest_output_tokens(self.bounds, self._offer.tariff, available_micro_won)
+        if tokens is None or tokens >= self.bounds.output_each:
+            return False
+        self.bounds = self.bounds._replace(output_each=tokens)
+        self.hold = hold_micro_won(self.bounds, self._offer.tariff)
+        self.fitted = True
+        return True
+
+    def refused(self) -> None:
+        """The request does not go out after all."""
+        if self.permit is not None:
+            self.permit.cancel()
+
+    def headers(self) -> bytes:
+        """What the answer says about limits, as lines."""
+        lines = b"" if self.permit is None else self.permit.headers()
+        return lines + b"x-dure-max-tokens: %d\r\n" % self.bounds.output_each if self.fitted else lines
 
     def refusal(self, shortage: Shortage) -> Refusal:
         """Why the hold could not be had."""
@@ -157,6 +187,11 @@ class Charge:
             uncommon["attempts"] = attempts
         if tries:
             uncommon["tries"] = tries
+        if self.permit is not None:
+            if attempts:
+                self.permit.settle(counted.input + counted.output)
+            else:
+                self.permit.cancel()
         journal = gateway.journal
         frame = offer.parties(route, call.endpoint).closed(
             self.request_id,

@@ -11,7 +11,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     `listen_fds` are descriptors of sockets that listen already; without any the worker opens its own on
     `host` and `port`. `overlap`: another node serves there, so this one accepts nothing before it can serve.
     `ready_fd`, where given, gets one
-    line with the port as soon as the worker accepts connections, and is closed.
+    line with the port as soon as the worker accepts connections, and is closed. Behind `trusted_proxies` (CIDR)
+    a client's address is taken from `x-forwarded-for`.
     """
 
     database_url: str
@@ -34,6 +35,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     health_interval: float = 2.0
     tls_certificate: str | None = None
     tls_key: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
     upstream_ca_file: str | None = None
     upstream_certificate: str | None = None
     upstream_key: str | None = None

@@ -14,6 +14,7 @@ from dure.contracts.directory import DeploymentEntry, DirectoryEntry, Endpoint, 
 from dure.gateway.app.config import WorkerConfig
 from dure.gateway.app.escrow_keeper import EscrowKeeper
 from dure.gateway.app.health import DeploymentHealth, HealthBook
+from dure.gateway.app.limits import LimitsKeeper
 from dure.gateway.app.metrics import Metrics
 from dure.gateway.app.waiting import WaitingRoom
 from dure.gateway.io.credentials import CredentialMissing, resolve
@@ -121,6 +122,7 @@ class Gateway:
         loop: asyncio.AbstractEventLoop,
         directory: Directory,
         keeper: EscrowKeeper,
+        limits: LimitsKeeper,
         journal: Journal,
         pools: UpstreamPools,
         process_id: UUID,
@@ -130,6 +132,7 @@ class Gateway:
         self.now: Callable[[], float] = loop.time
         self.directory = directory
         self.keeper = keeper
+        self.limits = limits
         self.journal = journal
         self.pools = pools
         self.process_id = process_id
@@ -151,6 +154,7 @@ class Gateway:
         self._random = b""
         self._random_at = 0
         self.tick()
+        directory.listeners.append(limits.changed)
         directory.listeners.append(self._directory_changed)
 
     @staticmethod

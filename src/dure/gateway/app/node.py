@@ -62,6 +62,7 @@ class NodeConfig:
     upstream_ca_file: str | None = None
     upstream_certificate: str | None = None
     upstream_key: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
     log_level: str = "INFO"
 
 
@@ -278,6 +279,7 @@ class Node:
                     upstream_ca_file=config.upstream_ca_file,
                     upstream_certificate=config.upstream_certificate,
                     upstream_key=config.upstream_key,
+                    trusted_proxies=config.trusted_proxies,
                     log_level=config.log_level,
                 )
             )

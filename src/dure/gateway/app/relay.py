@@ -126,18 +126,38 @@ class Relay:
         gateway = self._gateway
         client = self._client
         assert client is not None
-        model_id = self._model.id
-        waiting = gateway.waiting
+        permit = self._charge.permit
+        if permit is None:
+            route = self._first_route()
+            client.exchange = self
+            gateway.open_requests += 1
+            if route is not None:
+                self._pay_for(route)
+            return
+        client.exchange = self
+        gateway.open_requests += 1
+        if permit.enter(granted=self._permitted, refused=self._answer_refusal):
+            self._permitted()
+
+    def _permitted(self) -> None:
+        """The limits of key and award let it pass. Only now does it look for a place at a deployment."""
+        try:
+            route = self._first_route()
+        except Refusal as refusal:
+            self.place_refused(refusal)
+            return
+        if route is not None:
+            self._pay_for(route)
+
+    def _first_route(self) -> Route | None:
+        """Where to go, or None with a place in line. Raises `Refusal` where there is neither."""
         # Where others wait for a place already, nobody overtakes them.
-        route = None if model_id in waiting.lines else self._next_route()
+        route = None if self._model.id in self._gateway.waiting.lines else self._next_route()
         if route is None:
             self._ticket = self._join()
         else:
             self._refuse_unfit(route)
-        client.exchange = self
-        gateway.open_requests += 1
-        if route is not None:
-            self._pay_for(route)
+        return route
 
     def _refuse_unfit(self, route: Route) -> None:
         self._endpoint.refuse_dialect(self._call, route.deployment.dialect, self._model.name)
@@ -172,6 +192,7 @@ class Relay:
     def place_refused(self, refusal: Refusal) -> None:
         self._ticket = None
         self._let_go_of_money()
+        self._charge.refused()
         self._answer_refusal(refusal)
 
     def _pay_for(self, route: Route) -> bool:
@@ -183,10 +204,14 @@ class Relay:
             self._take(route)
             self._open()
             return True
-        self._waiter = keeper.wait(
+        self._wait_for_money()
+        return False
+
+    def _wait_for_money(self) -> None:
+        charge = self._charge
+        self._waiter = self._gateway.keeper.wait(
             charge.escrow, charge.hold, granted=self._money_came, refused=self._refused
         )
-        return False
 
     def _money_came(self) -> None:
         self._waiter = None
@@ -224,7 +249,18 @@ class Relay:
             state.probed(now)
 
     def _refused(self, shortage: Shortage) -> None:
-        self._answer_refusal(self._charge.refusal(shortage))
+        charge = self._charge
+        if (
+            shortage.reason == "insufficient"
+            and self._request.headers.get(b"x-dure-fit", b"").lower() == b"true"
+        ):
+            # What lies idle in other processes is asked for once; then what is here must do.
+            most = shortage.available if charge.fitted else charge.escrow.left - charge.escrow.held
+            if charge.fit(most):
+                self._wait_for_money()
+                return
+        charge.refused()
+        self._answer_refusal(charge.refusal(shortage))
 
     def _open(self) -> None:
         self._phase = "opening"
@@ -439,7 +475,9 @@ class Relay:
 
     def _own_headers(self) -> bytes:
         elapsed_ms = int((self._gateway.now() - self._request.received_at) * 1000)
-        return self._endpoint.answer_headers(self._charge.request_id.text, elapsed_ms)
+        lines = self._endpoint.answer_headers(self._charge.request_id.text, elapsed_ms)
+        charge = self._charge
+        return lines + charge.headers() if charge.permit is not None or charge.fitted else lines
 
     def _error_answer(self, connection: UpstreamConnection, body: bytes) -> None:
         status = connection.status
@@ -654,6 +692,7 @@ class Relay:
             self._ticket = None
         if self._phase == "waiting":
             self._let_go_of_money()
+            self._charge.refused()
         elif self._phase in {"opening", "sending", "answering"}:
             if self._upstream is not None:
                 self._upstream.cancel()

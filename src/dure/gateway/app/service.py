@@ -10,12 +10,15 @@ from dure.contracts.directory import AwardEntry, KeyEntry, ModelEntry
 from dure.gateway.app.charge import Charge
 from dure.gateway.app.gateway import Gateway
 from dure.gateway.app.offers import Offers
+from dure.gateway.app.permit import Permit
 from dure.gateway.app.relay import Relay
 from dure.gateway.io.http_server import ClientConnection, Request
-from dure.gateway.protocol import directory, errors
+from dure.gateway.protocol import directory, errors, limit_refusals
 from dure.gateway.protocol.endpoints import ENDPOINTS, ModelEndpoint
 from dure.gateway.protocol.errors import Refusal
 from dure.gateway.protocol.http1 import JSON, header_lines, plain_head
+from dure.gateway.protocol.limits import Gate, rate_headers
+from dure.gateway.protocol.networks import client_address, is_in
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +105,7 @@ class GatewayService:
             date=self._gateway.date,
             content_type=JSON,
             length=len(body),
-            headers=header_lines(refusal.headers),
+            headers=header_lines(refusal.headers) + refusal.lines,
             close=close,
         )
         return head + body if with_body else head
@@ -175,16 +178,21 @@ class GatewayService:
         self._answer(request, connection, "metrics", body, content_type=_METRICS_TYPE)
 
     def _models(self, request: Request, connection: ClientConnection) -> None:
-        _, award = self._authenticated(request)
         now = self._gateway.wall_us()
-        views = [self._view(model, now) for model in self._gateway.directory.models_for(award, now)]
+        views = [self._view(model, now) for model in self._models_for(request, connection, now)]
         self._answer(request, connection, "models", _encode(ModelList(views)))
 
+    def _models_for(self, request: Request, connection: ClientConnection, now: int) -> list[ModelEntry]:
+        key, award = self._authenticated(request)
+        gate = self._gate(key, award, request, connection)
+        return [
+            model for model in self._gateway.directory.models_for(award, now) if _gate_allows(gate, model)
+        ]
+
     def _model(self, request: Request, connection: ClientConnection) -> None:
-        _, award = self._authenticated(request)
         name = _shown(request.path[len(MODELS_PREFIX) :])
         now = self._gateway.wall_us()
-        for model in self._gateway.directory.models_for(award, now):
+        for model in self._models_for(request, connection, now):
             if model.name == name:
                 self._answer(request, connection, "models", _encode(self._view(model, now)))
                 return
@@ -216,12 +224,30 @@ class GatewayService:
     def _call(self, endpoint: ModelEndpoint, request: Request, connection: ClientConnection) -> None:
         gateway = self._gateway
         key, award = self._authenticated(request)
+        gate = self._gate(key, award, request, connection) if gateway.limits.limited else None
+        try:
+            self._relay(endpoint, request, connection, key, award, gate)
+        except Refusal as refusal:
+            if gate is not None:
+                refusal.lines = rate_headers(gate, gateway.now())
+            raise
+
+    def _relay(
+        self,
+        endpoint: ModelEndpoint,
+        request: Request,
+        connection: ClientConnection,
+        key: KeyEntry,
+        award: AwardEntry,
+        gate: Gate | None,
+    ) -> None:
+        gateway = self._gateway
         encoding = request.headers.get(b"content-encoding")
         if encoding is not None and encoding.lower() != b"identity":
             raise errors.unsupported_encoding(_shown(encoding))
         call = endpoint.read(request.body, request.headers)
         model = gateway.directory.model_by_name(call.model)
-        if model is None or not directory.allows(award, model):
+        if model is None or not directory.allows(award, model) or not _gate_allows(gate, model):
             raise errors.model_not_found(call.model)
         if endpoint.name not in model.endpoints:
             raise errors.endpoint_not_supported(call.model, endpoint.path, _paths_of(model))
@@ -231,7 +257,29 @@ class GatewayService:
         if not gateway.journal.healthy:
             raise errors.journal_unhealthy()
         charge = Charge(gateway, endpoint, call, offer)
+        if gate is not None:
+            charge.permit = Permit(gateway.limits, gate, charge.counted_tokens)
+            charge.permit.check(gateway.now())
         Relay(gateway, connection, request, endpoint, call, model, charge).start()
+
+    def _gate(
+        self, key: KeyEntry, award: AwardEntry, request: Request, connection: ClientConnection
+    ) -> Gate | None:
+        """What limits this key and its award; None for nothing, which costs two looks into a set."""
+        limits = self._gateway.limits
+        if key.id not in limits.limited and award.id not in limits.limited:
+            return None
+        gate = limits.gate(key, award)
+        if gate.valid_from > self._gateway.wall_us():
+            raise limit_refusals.key_not_started(_shown_moment(gate.valid_from))
+        if gate.networks:
+            peer = connection.transport.get_extra_info("peername")
+            forwarded_for = request.headers.get(b"x-forwarded-for")
+            address = client_address(str(peer[0]) if peer else "", forwarded_for, limits.trusted)
+            for owner, networks in gate.networks:
+                if not is_in(address, networks):
+                    raise limit_refusals.network_not_allowed(str(address or "an unknown address"), owner)
+        return gate
 
     def _authenticated(self, request: Request) -> tuple[KeyEntry, AwardEntry]:
         gateway = self._gateway
@@ -243,10 +291,7 @@ class GatewayService:
         key = gateway.directory.key_by_digest(directory.key_digest(secret))
         now = gateway.wall_us()
         if key is None:
-            raise errors.invalid_api_key(
-                _key_prefix(secret),
-                "It is unknown or has been revoked; issue a key on your award's page in the portal.",
-            )
+            raise errors.key_revoked(_key_prefix(secret))
         if key.expires_at is not None and key.expires_at <= now:
             raise errors.invalid_api_key(
                 key.prefix, "It has expired; issue a new key on your award's page in the portal."
@@ -255,8 +300,7 @@ class GatewayService:
         if award is None or (award.valid_until is not None and award.valid_until <= now):
             raise errors.award_ended()
         if now < award.valid_from:
-            starts = datetime.fromtimestamp(award.valid_from / 1_000_000, UTC)
-            raise errors.award_not_started(f"{starts:%Y-%m-%d %H:%M}")
+            raise errors.award_not_started(_shown_moment(award.valid_from))
         return key, award
 
 
@@ -280,6 +324,14 @@ def _key_prefix(secret: bytes) -> str:
     if text.startswith("dure-") and len(text) > 14:
         return text[:13] + "…"
     return "it does not look like a key of this service"
+
+
+def _gate_allows(gate: Gate | None, model: ModelEntry) -> bool:
+    return gate is None or not gate.models or model.id in gate.models or model.name in gate.models
+
+
+def _shown_moment(moment_us: int) -> str:
+    return f"{datetime.fromtimestamp(moment_us / 1_000_000, UTC):%Y-%m-%d %H:%M}"
 
 
 def _shown(raw: bytes) -> str:

@@ -27,6 +27,7 @@ from dure.gateway.app.escrow_keeper import EscrowKeeper
 from dure.gateway.app.gateway import Gateway
 from dure.gateway.app.health_checks import HealthChecks
 from dure.gateway.app.lag import JournalLag
+from dure.gateway.app.limits import LimitsKeeper
 from dure.gateway.app.seen import add_gauges, figures
 from dure.gateway.app.service import GatewayService
 from dure.gateway.io.database import DatabaseAway, DatabaseLink, DatabaseRefused
@@ -104,11 +105,15 @@ class Worker:
         self.keeper = EscrowKeeper(
             self.link, loop, idle_seconds=config.escrow_idle, wait_seconds=config.escrow_wait
         )
+        self.limits = LimitsKeeper(
+            self.link, loop, wait_seconds=config.escrow_wait, trusted_proxies=config.trusted_proxies
+        )
         self.gateway = Gateway(
             config=config,
             loop=loop,
             directory=self.directory,
             keeper=self.keeper,
+            limits=self.limits,
             journal=self.journal,
             pools=self.pools,
             process_id=self.process_id,
@@ -127,7 +132,7 @@ class Worker:
 
     async def start(self) -> int:
         link = self.link
-        link.on_recall = self.keeper.recalled
+        link.on_recall = self._recalled
         link.on_credit = self.keeper.credited
         gateway = self.gateway
         gateway.directory_age = lambda: self.sync.age_seconds
@@ -135,6 +140,7 @@ class Worker:
         add_gauges(gateway, self.server, self.journal, self.lag)
         link.start()
         self._every(SWEEP_SECONDS, self.keeper.sweep)
+        self._every(SWEEP_SECONDS, self.limits.sweep)
         self._every(TICK_SECONDS, self._tick)
         self._every(SLOW_SWEEP_SECONDS, self._slow_sweep)
         self._tasks.append(self._loop.create_task(self._join()))
@@ -150,6 +156,10 @@ class Worker:
         )
         logger.info("listening on %s:%d, process %s", self.config.host, port, self.process_id)
         return port
+
+    def _recalled(self, payload: str) -> None:
+        if not self.limits.recalled(payload):
+            self.keeper.recalled(payload)
 
     async def _join(self) -> None:
         """Register, load the directory, follow it and send heartbeats, however long the database is away."""
@@ -234,6 +244,7 @@ class Worker:
     def _slow_sweep(self) -> None:
         self.server.sweep()
         self.keeper.sweep_idle()
+        self.limits.sweep_idle()
         self.gateway.retry_unusable()
 
     def reload(self) -> None:
@@ -252,7 +263,7 @@ class Worker:
         self._stopped = True
         await self.server.drain(self.config.drain_timeout)
         self.health.stop()
-        await self.keeper.close(GIVE_BACK_SECONDS)
+        await asyncio.gather(self.keeper.close(GIVE_BACK_SECONDS), self.limits.close(GIVE_BACK_SECONDS))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

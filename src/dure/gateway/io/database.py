@@ -31,7 +31,7 @@ from dure.gateway.io.connections import (
     connect,
 )
 
-__all__ = ["DatabaseAway", "DatabaseLink", "DatabaseRefused", "Lease"]
+__all__ = ["Allotment", "DatabaseAway", "DatabaseLink", "DatabaseRefused", "Lease"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,17 @@ class Lease(NamedTuple):
     granted: int
     award_left: int
     escrow_elsewhere: int
+
+
+class Allotment(NamedTuple):
+    """An answer to `allot`. `granted` is 0 or at least what was needed; `minute` is the database's."""
+
+    granted: int
+    left: int
+    elsewhere: int
+    minute: int
+    ends_in_ms: int
+    processes: int
 
 
 class DatabaseLink:
@@ -158,6 +169,31 @@ class DatabaseLink:
             self._spawn(self._give_back_when_known(award, transfer_id, amount, None))
             return False
         return True
+
+    async def allot(
+        self,
+        subject: str,
+        kind: str,
+        *,
+        revision: int,
+        minute: int,
+        holding: int,
+        limit: int,
+        needed: int,
+        wanted: int,
+    ) -> Allotment:
+        """State what this process holds of a limit, and ask for more; `contracts.gateway_api.ALLOT`.
+
+        An answer that is lost needs no following up: the next statement, of a higher revision, puts it right.
+        """
+        rows = await self._ask(
+            gateway_api.ALLOT,
+            (self.process_id, subject, kind, revision, minute, holding, limit, needed, wanted),
+        )
+        return Allotment(*rows[0])
+
+    async def recall_slots(self, subject: str) -> None:
+        await self._ask(gateway_api.RECALL_SLOTS, (subject,))
 
     # Outcomes
 

@@ -32,7 +32,8 @@ class ErrorBody(msgspec.Struct):
 
 
 class Refusal(Exception):
-    """A request that is answered with an error. `headers` are extra ones, `close` ends the connection."""
+    """A request that is answered with an error. `headers` are extra ones, `close` ends the connection;
+    `lines` are headers of the caller's key, as they are sent."""
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class Refusal(Exception):
         self.param = param
         self.headers = headers
         self.close = close
+        self.lines = b""
 
     def body(self) -> bytes:
         return error_body(self.message, self.kind, self.param, self.code)
@@ -89,6 +91,12 @@ def invalid_api_key(shown: str, reason: str) -> Refusal:
         "invalid_api_key",
         f"Incorrect API key provided: {shown}. {reason}",
         headers=(("www-authenticate", 'Bearer realm="dure", error="invalid_token"'),),
+    )
+
+
+def key_revoked(shown: str) -> Refusal:
+    return invalid_api_key(
+        shown, "It is unknown or has been revoked; issue a key on your award's page in the portal."
     )
 
 

@@ -32,6 +32,8 @@ KEPT_HEADERS = (
         b"host",
         b"transfer-encoding",
         b"x-api-key",
+        b"x-dure-fit",
+        b"x-forwarded-for",
     }
 )
 #: Those of them whose lines add up to a list (RFC 9110 §5.3). Any other may come once.
