@@ -31,6 +31,8 @@ def pages(seed: dict) -> list[tuple[str, str, str]]:
         ("key-issue", "startup", award + "keys/issue/"),
         ("key-revoke", "startup", f"{award}keys/{key}/revoke/"),
         ("key-replace", "startup", f"{award}keys/{key}/replace/"),
+        ("key-limits", "startup", f"{award}keys/{key}/limits/"),
+        ("award-limits", "officer", award + "limits/"),
         ("account", "startup", "/account/"),
         ("forbidden", "startup", "/operations/"),
         ("home-officer", "officer", "/"),

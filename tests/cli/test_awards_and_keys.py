@@ -253,3 +253,55 @@ def test_help_is_worth_reading(run: Run, command: str) -> None:
     status, out, _ = run(*command.split(), "--help")
     assert status == 0
     assert len(out.splitlines()) > 8
+
+
+def test_limits_of_an_award_are_changed_and_shown(run: Run, award: UUID) -> None:
+    status, out, err = run(
+        "awards", "limits", award, "--requests-per-minute", "600", "--networks", "10.0.0.0/8,192.0.2.1",
+        "--max-tokens", "500", "--json",
+    )  # fmt: skip
+    assert (status, err) == (0, "")
+    shown = json.loads(out)
+    assert (
+        shown["requests_per_minute"],
+        shown["networks"],
+        shown["max_tokens_ceiling"],
+        shown["changed"],
+    ) == (
+        600,
+        ["10.0.0.0/8", "192.0.2.1/32"],
+        500,
+        True,
+    )
+    status, out, err = run("awards", "limits", award, "--requests-per-minute", "none", "--networks", "none")
+    assert (status, err) == (0, "changed\n")
+    status, again, _ = run("awards", "limits", award)
+    assert (status, again) == (0, out)
+    assert [" ".join(line.split()) for line in again.splitlines()] == [
+        "requests per minute none",
+        "tokens per minute none",
+        "concurrency none",
+        "max tokens 500",
+        "models all",
+        "networks all",
+    ]
+    assert run("awards", "limits", award, "--concurrency", "0")[0] == 2
+    assert "host bits set" in run("awards", "limits", award, "--networks", "10.0.0.1/8")[2]
+    assert "model_not_found" in run("awards", "limits", award, "--model", "nobody", "--json")[2]
+    assert "no award" in run("awards", "limits", UUID(int=7))[2]
+
+
+def test_limits_of_a_key(run: Run, award: UUID) -> None:
+    status, out, _ = run(
+        "keys", "issue", "--award", award, "--requests-per-minute", "5", "--from", "2027-01-31", "--json"
+    )
+    key = json.loads(out)
+    assert (status, key["requests_per_minute"], key["valid_from"][:10]) == (0, 5, "2027-01-31")
+    status, out, err = run("keys", "limits", key["id"], "--requests-per-minute", "none", "--concurrency", "3")
+    assert (status, err) == (0, "changed\n")
+    assert ["concurrency", "3"] in [line.split() for line in out.splitlines()]
+    assert (
+        run("keys", "limits", key["id"], "--concurrency", "3")[2]
+        == "nothing to change: it stood so already\n"
+    )
+    assert run("keys", "limits", UUID(int=7))[0] == 1

@@ -1,11 +1,12 @@
-"""`dure awards`: grant, show, list and end awards."""
+"""`dure awards`: grant, show, list, limit and end awards."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import click
 
-from dure.cli import _context, _types
+from dure.cli import _context, _limits, _types
 
 
 @click.group()
@@ -155,6 +156,47 @@ def list_awards(programme: str, organisation: str, state: str | None, as_json: b
         ["id", "organisation", "name", "state", "granted", "spent", "remaining"],
         empty="No awards. Grant one with: dure awards grant --programme SLUG --organisation SLUG --krw WON",
     )
+
+
+@awards.command()
+@click.argument("award_id", metavar="ID", type=click.UUID)
+@_limits.limit_options
+@click.option("--max-tokens", "max_tokens_ceiling", type=_limits.Count(), metavar="N|none",
+              help="Longest answer, in tokens; a call that asks for more gets this.")  # fmt: skip
+@_context.control_plane
+@_context.json_option
+def limits(award_id: UUID, as_json: bool, **options: Any) -> None:
+    """Change the limits of the award ID, or show them. Gateways know within a second.
+
+    They hold over all gateway processes together. What is not given stays as it is; "none" removes a limit.
+
+    \b
+    dure awards limits ID --requests-per-minute 600 --tokens-per-minute 200,000 --networks 203.0.113.0/24
+    """
+    from dure.control.access import selectors, services
+    from dure.control.foundation.errors import NotFound
+
+    changes = _limits.changes(options)
+    changed = False
+    try:
+        if changes:
+            view, changed = services.change_limits(
+                actor=_context.operator(), award_id=award_id, changes=changes
+            )
+        else:
+            view = selectors.entitlement(actor=_context.operator(), award_id=award_id)
+    except NotFound:
+        raise _context.Refusal(
+            "award_not_found", f"There is no award {award_id}.", remedy="See them with: dure awards list"
+        ) from None
+    if as_json:
+        names = ("models", "networks", "requests_per_minute", "tokens_per_minute", "concurrency")
+        limits = {name: getattr(view, name) for name in (*names, "max_tokens_ceiling")}
+        _context.print_json({"award_id": view.award_id, **limits, "changed": changed})
+        return
+    _context.print_fields(_limits.shown(view, ceiling=True))
+    if changes:
+        click.echo("changed" if changed else "nothing to change: it stood so already", err=True)
 
 
 @awards.command()

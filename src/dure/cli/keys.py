@@ -1,12 +1,12 @@
-"""`dure keys`: issue, list, revoke and rotate the API keys of an award."""
+"""`dure keys`: issue, list, limit, revoke and rotate the API keys of an award."""
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
 
-from dure.cli import _context, _types
+from dure.cli import _context, _limits, _types
 
 if TYPE_CHECKING:
     from dure.control.access.services import IssuedKey
@@ -30,21 +30,41 @@ def keys() -> None:
     "--award", "award_id", type=click.UUID, required=True, metavar="ID", help="The award it spends."
 )
 @click.option("--name", default="", help="What it is for, as your lists will show it.")
+@click.option("--from", "valid_from", type=_types.Moment(end_of_day=False), metavar="DATE",
+              help="Its first day (Seoul), or a moment; default: now.")  # fmt: skip
 @_EXPIRES
+@_limits.limit_options
 @_QUIET
 @_context.control_plane
 @_context.json_option
-def issue(award_id: UUID, name: str, expires: datetime | None, quiet: bool, as_json: bool) -> None:
+def issue(
+    award_id: UUID,
+    name: str,
+    valid_from: datetime | None,
+    expires: datetime | None,
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Issue a key and print it. It cannot be shown again.
 
     The key is alone on standard output, remarks go to standard error:
 
     \b
     export OPENAI_API_KEY=$(dure keys issue --award ID --name laptop)
+
+    A key's own limits hold beside its award's.
     """
     from dure.control.access import services
 
-    issued = services.issue_key(actor=_context.operator(), award_id=award_id, name=name, expires_at=expires)
+    issued = services.issue_key(
+        actor=_context.operator(),
+        award_id=award_id,
+        name=name,
+        valid_from=valid_from,
+        expires_at=expires,
+        limits=services.KeyLimits(**_limits.changes(options)),
+    )
     _print(issued, quiet=quiet, as_json=as_json)
 
 
@@ -86,6 +106,42 @@ def list_keys(award_id: UUID, as_json: bool) -> None:
         ["id", "prefix", "name", "state", "expires", "last_used", "calls"],
         empty="No keys yet. Issue one with: dure keys issue --award ID",
     )
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID", type=click.UUID)
+@_limits.limit_options
+@_context.control_plane
+@_context.json_option
+def limits(key_id: UUID, as_json: bool, **options: Any) -> None:
+    """Change the limits of the key ID, or show them. They hold beside its award's.
+
+    What is not given stays as it is; "none" removes a limit. Gateways know within a second.
+    """
+    from dure.control.access import selectors, services
+    from dure.control.foundation.errors import NotFound
+
+    changes = _limits.changes(options)
+    changed = False
+    try:
+        if changes:
+            view, changed = services.change_key_limits(
+                actor=_context.operator(), key_id=key_id, changes=changes
+            )
+        else:
+            view = selectors.key(actor=_context.operator(), key_id=key_id)
+    except NotFound:
+        raise _context.Refusal(
+            "key_not_found", f"There is no key {key_id}.", remedy="See them with: dure keys list --award ID"
+        ) from None
+    if as_json:
+        _context.print_json(
+            {name: getattr(view, name) for name in view.__dataclass_fields__} | {"changed": changed}
+        )
+        return
+    _context.print_fields(_limits.shown(view))
+    if changes:
+        click.echo("changed" if changed else "nothing to change: it stood so already", err=True)
 
 
 @keys.command()

@@ -165,3 +165,24 @@ def test_wrong_input_is_an_error_by_name(
     got, told = call(world.ministry, "officer")(method, path, body)
     assert got == status
     assert status == 200 or told["error"]["code"]
+
+
+def test_limits_are_read_and_changed(world: World, call: Callable[..., Call]) -> None:
+    officer, developer = call(world.ministry, "officer"), call(world.haneul, "developer")
+    award = world.grant()
+    status, limits = officer(
+        "PATCH", f"/awards/{award.id}/limits", {"requests_per_minute": 60, "networks": ["10.0.0.0/8"]}
+    )
+    assert (status, limits["requests_per_minute"], limits["networks"]) == (200, 60, ["10.0.0.0/8"])
+    officer("PATCH", f"/awards/{award.id}/limits", {"requests_per_minute": None})
+    status, limits = developer("GET", f"/awards/{award.id}/limits")
+    assert (status, limits["requests_per_minute"], limits["networks"]) == (200, None, ["10.0.0.0/8"])
+    assert developer("PATCH", f"/awards/{award.id}/limits", {"concurrency": 1})[0] == 403
+    assert officer("PATCH", f"/awards/{award.id}/limits", {"concurrency": 0})[0] == 422
+
+    asked = {"name": "batch", "valid_from": "2026-01-01T00:00:00", "limits": {"concurrency": 2}}
+    status, key = developer("POST", f"/awards/{award.id}/keys", asked)
+    assert (status, key["concurrency"], key["valid_from"]) == (201, 2, "2026-01-01T00:00:00+09:00")
+    status, key = developer("PATCH", f"/keys/{key['id']}/limits", {"tokens_per_minute": 1_000})
+    assert (status, key["concurrency"], key["tokens_per_minute"]) == (200, 2, 1_000)
+    assert call(world.garam, "developer")("PATCH", f"/keys/{key['id']}/limits", {})[0] == 404

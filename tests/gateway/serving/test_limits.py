@@ -380,3 +380,21 @@ def test_the_official_client_sees_a_rate_limit(tmp_path):
             assert int(caught.value.response.headers["retry-after"]) >= 1
 
     run(scenario)
+
+
+def test_anthropics_clients_are_told_in_their_shape(tmp_path):
+    async def scenario():
+        async with world(tmp_path, bank=standing_clock()) as here:
+            here.publish("model", here.model_entry(endpoints=("messages",)))
+            here.publish("deployment", here.deployment_entry(dialect="anthropic"))
+            limited(here, tokens_per_minute=100)
+            body = {"model": "small", "max_tokens": 200, "messages": [{"role": "user", "content": "Hi"}]}
+            refused = await here.call(body, "/v1/messages")
+            assert (refused.status, refused.headers["x-should-retry"]) == (429, "false")
+            assert (refused.error["type"], refused.error["code"]) == (
+                "rate_limit_error",
+                "rate_limit_exceeded",
+            )
+            assert refused.headers["x-ratelimit-limit-tokens"] == "100"
+
+    run(scenario)

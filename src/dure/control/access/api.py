@@ -1,12 +1,14 @@
-"""REST: the keys of an award."""
+"""REST: the limits of an award, and its keys."""
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from ninja import Field, Router, Schema, Status
 
 from dure.control.access import selectors, services
-from dure.control.access.services import IssuedKey
+from dure.control.access.limits import MOST
+from dure.control.access.services import IssuedKey, KeyLimits
 from dure.control.foundation import clock
 from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, actor_of, audience
@@ -29,6 +31,12 @@ class KeyOut(Schema):
     revoke_reason: str
     replaces_id: UUID | None
     replaced_by_id: UUID | None
+    valid_from: datetime | None
+    models: list[str]
+    networks: list[str]
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    concurrency: int | None
 
 
 class IssuedKeyOut(KeyOut):
@@ -37,9 +45,39 @@ class IssuedKeyOut(KeyOut):
     secret: str
 
 
+class KeyLimitsIn(Schema):
+    """null and an empty list mean no limit; a field that is left out stays as it is. `networks` are CIDR."""
+
+    models: list[str] = Field(default_factory=list, max_length=200)
+    networks: list[str] = Field(default_factory=list, max_length=50)
+    requests_per_minute: int | None = Field(None, ge=1, le=MOST)
+    tokens_per_minute: int | None = Field(None, ge=1, le=MOST)
+    concurrency: int | None = Field(None, ge=1, le=MOST)
+
+
+class LimitsIn(KeyLimitsIn):
+    """`max_tokens_ceiling` is the longest answer, in tokens."""
+
+    max_tokens_ceiling: int | None = Field(None, ge=1, le=MOST)
+
+
+class LimitsOut(Schema):
+    """null and an empty list mean no limit."""
+
+    award_id: UUID
+    models: list[str]
+    networks: list[str]
+    max_tokens_ceiling: int | None
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    concurrency: int | None
+
+
 class KeyIn(Schema):
     name: str = ""
+    valid_from: datetime | None = None
     expires_at: datetime | None = None
+    limits: KeyLimitsIn | None = None
 
 
 class RevokeIn(Schema):
@@ -51,6 +89,31 @@ class RotateIn(Schema):
 
     overlap_seconds: int = Field(86_400, ge=0, le=2_592_000)
     expires_at: datetime | None = None
+
+
+@router.get("/awards/{award_id}/limits", response={200: LimitsOut, **ERRORS})
+@audience("signed_in")
+def show_limits(request: Request, award_id: UUID) -> object:
+    """What an award allows."""
+    return selectors.entitlement(actor=actor_of(request), award_id=award_id)
+
+
+@router.patch("/awards/{award_id}/limits", response={200: LimitsOut, **ERRORS})
+@audience("officer")
+def change_limits(request: Request, award_id: UUID, body: LimitsIn) -> object:
+    """Set those limits of an award that are given; gateways know within a second."""
+    changes = body.model_dump(exclude_unset=True)
+    view, _changed = services.change_limits(actor=actor_of(request), award_id=award_id, changes=changes)
+    return view
+
+
+@router.patch("/keys/{key_id}/limits", response={200: KeyOut, **ERRORS})
+@audience("administrator", "developer")
+def change_key_limits(request: Request, key_id: UUID, body: KeyLimitsIn) -> object:
+    """Set those limits of a key that are given. They hold beside its award's."""
+    changes = body.model_dump(exclude_unset=True)
+    view, _changed = services.change_key_limits(actor=actor_of(request), key_id=key_id, changes=changes)
+    return view
 
 
 @router.get("/awards/{award_id}/keys", response={200: list[KeyOut], **ERRORS})
@@ -65,7 +128,14 @@ def list_keys(request: Request, award_id: UUID, working_only: bool = False) -> o
 def issue_key(request: Request, award_id: UUID, body: KeyIn) -> object:
     """A new key; `secret` is shown this once."""
     issued = services.issue_key(
-        actor=actor_of(request), award_id=award_id, name=body.name, expires_at=_aware(body.expires_at)
+        actor=actor_of(request),
+        award_id=award_id,
+        name=body.name,
+        valid_from=_aware(body.valid_from),
+        expires_at=_aware(body.expires_at),
+        limits=KeyLimits(**{name: _frozen(value) for name, value in body.limits.model_dump().items()})
+        if body.limits
+        else None,
     )
     return Status(201, _issued(issued))
 
@@ -89,6 +159,10 @@ def rotate_key(request: Request, key_id: UUID, body: RotateIn) -> object:
         expires_at=_aware(body.expires_at),
     )
     return Status(201, _issued(issued))
+
+
+def _frozen(value: object) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _aware(moment: datetime | None) -> datetime | None:

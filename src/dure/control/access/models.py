@@ -28,6 +28,7 @@ class Entitlement(models.Model):
     requests_per_minute = models.IntegerField(null=True)
     tokens_per_minute = models.IntegerField(null=True)
     concurrency = models.IntegerField(null=True)
+    networks = models.JSONField(default=list)
     created_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)
 
@@ -42,7 +43,7 @@ class Entitlement(models.Model):
 
 
 class ApiKey(models.Model):
-    """A key bound to one entitlement. `replaces` names the key whose place it takes."""
+    """A key bound to one entitlement, with limits of its own. `replaces` names the key whose place it takes."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     entitlement = models.ForeignKey(Entitlement, on_delete=models.PROTECT, related_name="keys")
@@ -55,6 +56,12 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     revoke_reason = models.CharField(max_length=300, default="", blank=True)
+    valid_from = models.DateTimeField(null=True)
+    model_names = models.JSONField(default=list)
+    networks = models.JSONField(default=list)
+    requests_per_minute = models.IntegerField(null=True)
+    tokens_per_minute = models.IntegerField(null=True)
+    concurrency = models.IntegerField(null=True)
     replaces = models.OneToOneField("self", on_delete=models.PROTECT, null=True, related_name="replaced_by")
 
     class Meta:

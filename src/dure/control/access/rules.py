@@ -25,3 +25,8 @@ def may_revoke(actor: Actor, organisation_id: UUID, agency_id: UUID | None) -> b
     if may_issue(actor, organisation_id) or actor.has("operator"):
         return True
     return actor.has("officer") and (agency_id is None or actor.organisation_id == agency_id)
+
+
+def may_limit(actor: Actor, agency_id: UUID | None) -> bool:
+    """An award's limits are set by those who grant it: officers of the programme's agency."""
+    return actor.is_system or (actor.has("officer") and (agency_id is None or actor.acts_for(agency_id)))

@@ -21,11 +21,13 @@ __all__ = [
     "KeyView",
     "agencies_of",
     "entitlement",
+    "entitlement_view",
     "key",
     "key_ids_for_secrets",
     "key_view",
     "keys",
     "may_issue",
+    "may_limit",
     "may_revoke",
     "names_of_keys",
     "working_key_counts",
@@ -50,6 +52,18 @@ class KeyView:
     revoke_reason: str
     replaces_id: UUID | None
     replaced_by_id: UUID | None
+    valid_from: datetime | None
+    models: tuple[str, ...]
+    networks: tuple[str, ...]
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    concurrency: int | None
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it has limits of its own, beside its award's."""
+        counts = (self.requests_per_minute, self.tokens_per_minute, self.concurrency)
+        return bool(self.models or self.networks) or any(count is not None for count in counts)
 
     @property
     def works(self) -> bool:
@@ -72,6 +86,7 @@ class EntitlementView:
     requests_per_minute: int | None
     tokens_per_minute: int | None
     concurrency: int | None
+    networks: tuple[str, ...]
     max_keys: int
 
     def is_open(self, at: datetime) -> bool:
@@ -99,6 +114,12 @@ def key_view(row: ApiKey, *, now: datetime, replaced_by_id: UUID | None = None) 
         revoke_reason=row.revoke_reason,
         replaces_id=row.replaces_id,
         replaced_by_id=replaced_by_id,
+        valid_from=row.valid_from,
+        models=tuple(row.model_names),
+        networks=tuple(row.networks),
+        requests_per_minute=row.requests_per_minute,
+        tokens_per_minute=row.tokens_per_minute,
+        concurrency=row.concurrency,
     )
 
 
@@ -127,7 +148,10 @@ def successor_of(key_id: UUID) -> UUID | None:
 
 
 def entitlement(*, actor: Actor, award_id: UUID) -> EntitlementView:
-    row = _visible(actor, award_id)
+    return entitlement_view(_visible(actor, award_id))
+
+
+def entitlement_view(row: Entitlement) -> EntitlementView:
     return EntitlementView(
         award_id=row.pk,
         organisation_id=row.organisation_id,
@@ -141,6 +165,7 @@ def entitlement(*, actor: Actor, award_id: UUID) -> EntitlementView:
         requests_per_minute=row.requests_per_minute,
         tokens_per_minute=row.tokens_per_minute,
         concurrency=row.concurrency,
+        networks=tuple(row.networks),
         max_keys=getattr(settings, "DURE_MAX_KEYS_PER_AWARD", 20),
     )
 
@@ -154,6 +179,12 @@ def may_issue(*, actor: Actor, award_id: UUID) -> bool:
     """Whether to offer the button; the service decides again."""
     row = _visible(actor, award_id)
     return rules.may_issue(actor, row.organisation_id) and row.closed_at is None
+
+
+def may_limit(*, actor: Actor, award_id: UUID) -> bool:
+    """Whether to offer changing the award's limits; the service decides again."""
+    row = _visible(actor, award_id)
+    return rules.may_limit(actor, row.agency_id) and row.closed_at is None
 
 
 def may_revoke(*, actor: Actor, award_id: UUID) -> bool:

@@ -1,11 +1,13 @@
-"""Verbs of access: open and close entitlements, issue, revoke and rotate keys.
+"""Verbs of access: open, limit and close entitlements; issue, limit, revoke and rotate keys.
 
 Every change is published to the gateway's directory in its own transaction, after the audit trail (the
 order of locks in every room: rows, ledger books, audit trail, directory).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -15,16 +17,27 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext
 
 from dure.contracts.directory import AwardEntry, KeyEntry
+from dure.control.access import limits as limiting
 from dure.control.access import rules, secret
+from dure.control.access.limits import AWARD_COLUMNS, KEY_COLUMNS, KeyLimits, Limits
 from dure.control.access.models import ApiKey, Entitlement
-from dure.control.access.selectors import KeyView, key_view, successor_of
+from dure.control.access.selectors import (
+    EntitlementView,
+    KeyView,
+    entitlement_view,
+    key_view,
+    successor_of,
+)
 from dure.control.foundation import audit, clock, directory
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Forbidden, Invalid, NotFound
 
 __all__ = [
     "IssuedKey",
+    "KeyLimits",
     "Limits",
+    "change_key_limits",
+    "change_limits",
     "close_entitlement",
     "issue_key",
     "open_entitlement",
@@ -36,17 +49,6 @@ __all__ = [
 MAX_NAME = 80
 MAX_OVERLAP = timedelta(days=30)
 _MAX_VALIDITY = timedelta(days=3_660)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What an entitlement allows; None and an empty tuple mean no limit."""
-
-    models: tuple[str, ...] = ()
-    max_tokens_ceiling: int | None = None
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
-    concurrency: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def open_entitlement(
     limits: Limits | None = None,
 ) -> None:
     """The right to call that comes with an award; the room above has decided that it is granted."""
-    limits = limits or Limits()
+    allowed = limiting.columns(limiting.as_changes(limits or Limits()), AWARD_COLUMNS)
     with transaction.atomic():
         row = Entitlement.objects.create(
             id=award_id,
@@ -78,21 +80,92 @@ def open_entitlement(
             programme_id=programme_id,
             valid_from=valid_from,
             valid_until=valid_until,
-            model_names=list(limits.models),
-            max_tokens_ceiling=limits.max_tokens_ceiling,
-            requests_per_minute=limits.requests_per_minute,
-            tokens_per_minute=limits.tokens_per_minute,
-            concurrency=limits.concurrency,
             created_at=clock.now(),
+            **allowed,
         )
         audit.record(
             actor=actor,
             action="entitlement.opened",
             subject_kind="award",
             subject_id=award_id,
-            after={"valid_from": valid_from, "valid_until": valid_until, "models": list(limits.models)},
+            after={
+                "valid_from": valid_from,
+                "valid_until": valid_until,
+                "models": row.model_names,
+                **_set(allowed),
+            },
         )
         directory.publish("award", _award_entry(row))
+
+
+def change_limits(
+    *, actor: Actor, award_id: UUID, changes: Mapping[str, Any], at: datetime | None = None
+) -> tuple[EntitlementView, bool]:
+    """Set the limits that `changes` names (see `Limits`), by officers of the agency whose money it is.
+
+    None, or an empty tuple, removes one; gateways know within a second. The second value is False when all
+    stood so already: then nothing is changed.
+    """
+    now = at or clock.now()
+    with transaction.atomic():
+        row = Entitlement.objects.select_for_update(no_key=True).filter(pk=award_id).first()
+        if row is None or not rules.may_see(actor, row.organisation_id):
+            raise NotFound(_("There is no award with this id."), code="award_not_found")
+        if not rules.may_limit(actor, row.agency_id):
+            raise Forbidden
+        if row.closed_at is not None or (row.valid_until is not None and row.valid_until <= now):
+            raise Conflict("award_ended", _("This award has ended; its limits stay as they were."))
+        before, after = _change(row, limiting.columns(changes, AWARD_COLUMNS))
+        if not after:
+            return entitlement_view(row), False
+        audit.record(
+            actor=actor,
+            action="entitlement.limited",
+            subject_kind="award",
+            subject_id=award_id,
+            before=before,
+            after=after,
+        )
+        directory.publish("award", _award_entry(row))
+    return entitlement_view(row), True
+
+
+def change_key_limits(
+    *, actor: Actor, key_id: UUID, changes: Mapping[str, Any], at: datetime | None = None
+) -> tuple[KeyView, bool]:
+    """Set the limits of a key that `changes` names (see `KeyLimits`), by those who could issue it.
+
+    Both the key's limits and its award's hold, so a key may well be given more than its award has.
+    """
+    now = at or clock.now()
+    with transaction.atomic():
+        row = _key(actor, key_id)
+        if not rules.may_issue(actor, row.entitlement.organisation_id):
+            raise Forbidden(
+                _("Only administrators and developers of the award's organisation can limit its keys."),
+                code="not_yours_to_limit",
+            )
+        view = key_view(row, now=now, replaced_by_id=successor_of(row.pk))
+        if not view.works:
+            raise Conflict(
+                "key_not_working",
+                _("Only a key that works can be limited; this one is %(state)s.")
+                % {"state": pgettext("state of a key", view.state)},
+                data={"state": view.state},
+            )
+        before, after = _change(row, limiting.columns(changes, KEY_COLUMNS))
+        if not after:
+            return view, False
+        audit.record(
+            actor=actor,
+            action="key.limited",
+            subject_kind="award",
+            subject_id=row.entitlement_id,
+            before=before,
+            after={"key": str(row.pk), "prefix": row.prefix, **after},
+        )
+        directory.publish("key", _key_entry(row))
+    return key_view(row, now=now, replaced_by_id=view.replaced_by_id), True
 
 
 def close_entitlement(*, actor: Actor, award_id: UUID, reason: str, at: datetime | None = None) -> bool:
@@ -127,18 +200,25 @@ def issue_key(
     actor: Actor,
     award_id: UUID,
     name: str = "",
+    valid_from: datetime | None = None,
     expires_at: datetime | None = None,
+    limits: KeyLimits | None = None,
     at: datetime | None = None,
 ) -> IssuedKey:
     """A new key for an award. The secret in the answer exists nowhere else."""
     now = at or clock.now()
     name = _name(name)
+    own = limiting.columns(limiting.as_changes(limits or KeyLimits()), KEY_COLUMNS)
     with transaction.atomic():
         entitlement = _entitlement_to_issue(actor, award_id, now)
         _check_expiry(expires_at, now)
+        _check_start(valid_from, expires_at, now)
         _check_count(entitlement, now)
-        row, text = _create(actor, entitlement, name, expires_at, now)
-        _audit(actor, "key.issued", row, after={"name": name, "expires_at": expires_at})
+        row, text = _create(actor, entitlement, name, expires_at, now, {"valid_from": valid_from, **own})
+        begins = {"valid_from": valid_from} if valid_from else {}
+        _audit(
+            actor, "key.issued", row, after={"name": name, "expires_at": expires_at, **begins, **_set(own)}
+        )
         directory.publish("key", _key_entry(row))
     return IssuedKey(key=key_view(row, now=now), secret=text)
 
@@ -172,7 +252,7 @@ def rotate_key(
 ) -> IssuedKey:
     """A successor for a key; the old one works on for `overlap`, so that no call fails while it is exchanged.
 
-    The successor expires when the old key would have, unless `expires_at` says otherwise.
+    The successor has the old key's limits, and expires when that would have, unless `expires_at` says otherwise.
     """
     now = at or clock.now()
     if not timedelta(0) <= overlap <= MAX_OVERLAP:
@@ -195,7 +275,10 @@ def rotate_key(
                 data={"state": state},
             )
         _check_expiry(expires_at, now)
-        row, text = _create(actor, entitlement, old.name, expires_at or old.expires_at, now, replaces=old)
+        own = {name: getattr(old, name) for name in (*KEY_COLUMNS.values(), "valid_from")}
+        row, text = _create(
+            actor, entitlement, old.name, expires_at or old.expires_at, now, own, replaces=old
+        )
         ends = now + overlap if old.expires_at is None else min(old.expires_at, now + overlap)
         if overlap:
             old.expires_at = ends
@@ -279,6 +362,15 @@ def _check_expiry(expires_at: datetime | None, now: datetime) -> None:
         raise Invalid("expiry_too_far", _("A key lives ten years at most."), field="expires_at")
 
 
+def _check_start(valid_from: datetime | None, expires_at: datetime | None, now: datetime) -> None:
+    if valid_from is None:
+        return
+    if expires_at is not None and valid_from >= expires_at:
+        raise Invalid("start_after_expiry", _("A key must start before it expires."), field="valid_from")
+    if valid_from - now > _MAX_VALIDITY:
+        raise Invalid("start_too_far", _("A key starts within ten years."), field="valid_from")
+
+
 def _check_count(entitlement: Entitlement, now: datetime) -> None:
     most = getattr(settings, "DURE_MAX_KEYS_PER_AWARD", 20)
     active = (
@@ -302,6 +394,7 @@ def _create(
     name: str,
     expires_at: datetime | None,
     now: datetime,
+    own: Mapping[str, Any],
     replaces: ApiKey | None = None,
 ) -> tuple[ApiKey, str]:
     made = secret.generate()
@@ -315,8 +408,25 @@ def _create(
         created_by_name=actor.name[:200],
         expires_at=expires_at,
         replaces=replaces,
+        **own,
     )
     return row, made.text
+
+
+def _change(row: Entitlement | ApiKey, wanted: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Save what differs; what it was and what it is, empty where nothing does."""
+    before = {name: getattr(row, name) for name, value in wanted.items() if getattr(row, name) != value}
+    after = {name: wanted[name] for name in before}
+    if after:
+        for name, value in after.items():
+            setattr(row, name, value)
+        row.save(update_fields=list(after))
+    return before, after
+
+
+def _set(limits: Mapping[str, Any]) -> dict[str, Any]:
+    """The limits that limit anything, for the audit trail."""
+    return {name: value for name, value in limits.items() if value not in (None, [])}
 
 
 def _audit(actor: Actor, action: str, row: ApiKey, after: dict[str, object]) -> None:
@@ -341,6 +451,7 @@ def _award_entry(row: Entitlement) -> AwardEntry:
         requests_per_minute=row.requests_per_minute,
         tokens_per_minute=row.tokens_per_minute,
         concurrency=row.concurrency,
+        networks=tuple(row.networks),
     )
 
 
@@ -352,4 +463,10 @@ def _key_entry(row: ApiKey) -> KeyEntry:
         prefix=row.prefix,
         expires_at=clock.to_unix_us(row.expires_at) if row.expires_at else None,
         name=row.name,
+        valid_from=clock.to_unix_us(row.valid_from) if row.valid_from else None,
+        models=tuple(row.model_names),
+        networks=tuple(row.networks),
+        requests_per_minute=row.requests_per_minute,
+        tokens_per_minute=row.tokens_per_minute,
+        concurrency=row.concurrency,
     )

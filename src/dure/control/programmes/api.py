@@ -93,14 +93,15 @@ class AwardPageOut(Schema):
     sums: SumsOut
 
 
-class LimitsIn(Schema):
-    """null and an empty list mean no limit."""
+class AwardLimitsIn(Schema):
+    """null and an empty list mean no limit; `networks` are CIDR."""
 
     models: list[str] = Field(default_factory=list, max_length=200)
     max_tokens_ceiling: int | None = Field(None, ge=1, le=2_000_000_000)
     requests_per_minute: int | None = Field(None, ge=1, le=2_000_000_000)
     tokens_per_minute: int | None = Field(None, ge=1, le=2_000_000_000)
     concurrency: int | None = Field(None, ge=1, le=2_000_000_000)
+    networks: list[str] = Field(default_factory=list, max_length=50)
 
 
 class AwardIn(Schema):
@@ -113,7 +114,7 @@ class AwardIn(Schema):
     name_en: str | None = None
     valid_from: datetime | None = None
     valid_until: datetime | None = None
-    limits: LimitsIn | None = None
+    limits: AwardLimitsIn | None = None
     id: UUID | None = None
 
 
@@ -244,7 +245,7 @@ def _aware(moment: datetime | None) -> datetime | None:
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=clock.SEOUL)
 
 
-def _limits(body: LimitsIn | None) -> Limits | None:
+def _limits(body: AwardLimitsIn | None) -> Limits | None:
     if body is None:
         return None
     return Limits(
@@ -253,4 +254,5 @@ def _limits(body: LimitsIn | None) -> Limits | None:
         requests_per_minute=body.requests_per_minute,
         tokens_per_minute=body.tokens_per_minute,
         concurrency=body.concurrency,
+        networks=tuple(body.networks),
     )

@@ -6,8 +6,6 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from dure.contracts.money import MICRO_WON_PER_WON
-from dure.control.access.services import Limits
-from dure.control.catalogue import selectors as catalogue
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Forbidden, Invalid, NotFound
 from dure.control.foundation.money import MAX_KRW, format_won
@@ -122,18 +120,6 @@ def names(name_ko: str, name_en: str | None) -> tuple[str, str]:
     if not korean or max(len(korean), len(english)) > 200 or not (korean + english).isprintable():
         raise Invalid("name_invalid", _("A name has 1 to 200 printable characters."), field="name")
     return korean, english
-
-
-def known_models(limits: Limits | None) -> None:
-    names = limits.models if limits else ()
-    unknown = sorted(set(names) - set(catalogue.titles_of(names)))
-    if unknown:
-        raise Invalid(
-            "model_not_found",
-            _("There is no model “%(name)s”.") % {"name": unknown[0]},
-            field="models",
-            remedy=_("See them with: dure catalogue list"),
-        )
 
 
 def sum_in_range(micro_won: int) -> None:

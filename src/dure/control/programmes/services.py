@@ -154,7 +154,6 @@ def grant_award(
     with transaction.atomic():
         programme = checks.programme_to_move(actor, programme_slug)
         organisation = checks.organisation(organisation_slug)
-        checks.known_models(limits)
         if request_id and (found := Award.objects.filter(pk=request_id).first()):
             return _same_award(found, programme, organisation, micro_won)
         names = checks.names(name, name_en) if name.strip() else (programme.name_ko, programme.name_en)

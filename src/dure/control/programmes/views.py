@@ -15,11 +15,11 @@ from django.views.decorators.cache import never_cache
 from dure.contracts.usage import UsageStatus
 from dure.control.access import selectors as access
 from dure.control.access import services as keys
-from dure.control.foundation.errors import DureError, Invalid
+from dure.control.foundation.errors import DureError, Forbidden, Invalid
 from dure.control.foundation.http import Request, whole_number
-from dure.control.identity.guards import signed_in
+from dure.control.identity.guards import requires, signed_in
 from dure.control.programmes import selectors
-from dure.control.programmes.forms import KeyForm
+from dure.control.programmes.forms import AwardLimitsForm, KeyForm, KeyLimitsForm
 from dure.control.programmes.outlook import burn_chart, outlook
 from dure.control.programmes.snippets import snippets
 from dure.control.programmes.workflow import AWARD_STATES
@@ -103,6 +103,7 @@ def award(request: Request, award_id: UUID) -> HttpResponse:
         "overlaps": _overlaps(),
         "may": {
             "issue": access.may_issue(actor=request.actor, award_id=award_id) and view.is_open,
+            "limit": access.may_limit(actor=request.actor, award_id=award_id) and view.is_open,
             "revoke": access.may_revoke(actor=request.actor, award_id=award_id),
         },
         "limits": access.entitlement(actor=request.actor, award_id=award_id),
@@ -196,15 +197,68 @@ def issue_key(request: Request, award_id: UUID) -> HttpResponse:
                 award_id=award_id,
                 name=form.cleaned_data["name"],
                 expires_at=form.expires_at(),
+                limits=keys.KeyLimits(**form.changes()),
             )
         except DureError as error:
-            if error.status in {403, 404}:
-                raise
-            form.add_error(error.field if error.field in form.fields else None, str(error))
+            _tell(form, error)
         else:
             return _shown_once(request, award_id, issued)
     status = 422 if form.is_bound else 200
     return render(request, "programmes/key_issue.html", {"award": view, "form": form}, status=status)
+
+
+def _tell(form: KeyLimitsForm, error: DureError) -> None:
+    """A refusal beside its field; whoever may not do this at all sees no form."""
+    if error.status in {403, 404}:
+        raise error
+    form.add_error(error.field if error.field in form.fields else None, str(error))
+
+
+@requires("officer")
+def award_limits(request: Request, award_id: UUID) -> HttpResponse:
+    view = selectors.award(actor=request.actor, award_id=award_id)
+    if not access.may_limit(actor=request.actor, award_id=award_id):
+        raise Forbidden
+    standing = access.entitlement(actor=request.actor, award_id=award_id)
+    form = AwardLimitsForm(request.POST or None, initial=_standing(standing, AwardLimitsForm.limits))
+    if request.method == "POST" and form.is_valid():
+        try:
+            keys.change_limits(actor=request.actor, award_id=award_id, changes=form.changes())
+        except DureError as error:
+            _tell(form, error)
+        else:
+            messages.success(request, gettext("The limits hold within a second."))
+            return redirect("programmes:award", award_id)
+    return _limits_page(request, view, form, gettext("Limits of the award"))
+
+
+@signed_in
+def key_limits(request: Request, award_id: UUID, key_id: UUID) -> HttpResponse:
+    use = _use_of(request, award_id, key_id)
+    if not access.may_issue(actor=request.actor, award_id=award_id):
+        raise Forbidden
+    form = KeyLimitsForm(request.POST or None, initial=_standing(use.key, KeyLimitsForm.limits))
+    if request.method == "POST" and form.is_valid():
+        try:
+            keys.change_key_limits(actor=request.actor, key_id=key_id, changes=form.changes())
+        except DureError as error:
+            _tell(form, error)
+        else:
+            messages.success(request, gettext("The limits hold within a second."))
+            return redirect("programmes:award", award_id)
+    title = gettext("Limits of the key “%(name)s”") % {"name": use.key.name or f"{use.key.prefix}…"}
+    return _limits_page(request, selectors.award(actor=request.actor, award_id=award_id), form, title)
+
+
+def _standing(view: object, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(view, name) for name in names}
+
+
+def _limits_page(
+    request: Request, view: selectors.AwardView, form: KeyLimitsForm, title: str
+) -> HttpResponse:
+    context = {"award": view, "form": form, "title": title, "for_award": isinstance(form, AwardLimitsForm)}
+    return render(request, "programmes/limits.html", context, status=422 if form.is_bound else 200)
 
 
 @signed_in

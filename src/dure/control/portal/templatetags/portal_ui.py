@@ -345,8 +345,10 @@ _EVENTS = {
     "gateway.declared_lost": _("Declared lost"),
     "gateway.loss_withdrawn": _("Request withdrawn"),
     "entitlement.opened": _("Right to call opened"),
+    "entitlement.limited": _("Limits changed"),
     "entitlement.closed": _("Right to call closed"),
     "key.issued": _("Key issued"),
+    "key.limited": _("Limits of a key changed"),
     "key.revoked": _("Key revoked"),
     "key.rotated": _("Key replaced"),
 }
