@@ -290,6 +290,23 @@ def event_detail(event: Any) -> str:
     return f"{prefix}…" if prefix else ""
 
 
+#: Names the software gives itself in the audit trail where it acts on nobody's behalf.
+_SYSTEM_NAMES = {
+    "demonstration": _("demonstration"),
+    "term of awards": _("end of the award's term"),
+    "return of unspent money": _("return of unspent money"),
+}
+_COMMAND_LINE = "command line ("
+
+
+@register.filter
+def who_did(name: str) -> Any:
+    """Who acted, in the reader's language where it was the software; people have one name in all of them."""
+    if name.startswith(_COMMAND_LINE) and name.endswith(")"):
+        return gettext("command line (%(account)s)") % {"account": name[len(_COMMAND_LINE) : -1]}
+    return _SYSTEM_NAMES.get(name, name)
+
+
 @register.filter
 def page_numbers(page: Page[Any]) -> list[int | None]:
     """Numbers to link around the current one; None is a gap."""
@@ -336,7 +353,7 @@ def short_day(day: date) -> str:
 
 
 def _axis_won(micro_won: int) -> str:
-    return money.format_won_short(micro_won - micro_won % (MICRO_WON_PER_WON // 100), get_language() or "ko")
+    return money.format_won_rough(micro_won - micro_won % (MICRO_WON_PER_WON // 100), get_language() or "ko")
 
 
 @register.inclusion_tag("components/chart.html")
