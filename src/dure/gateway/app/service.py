@@ -245,7 +245,8 @@ class GatewayService:
         if key is None:
             raise errors.invalid_api_key(
                 _key_prefix(secret),
-                "It is unknown or has been revoked; issue a key on your award's page in the portal.",
+                "It is unknown or has been revoked, by itself or because its award was ended; look at your award's"
+                " page in the portal, where keys are issued.",
             )
         if key.expires_at is not None and key.expires_at <= now:
             raise errors.invalid_api_key(
