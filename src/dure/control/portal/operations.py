@@ -58,8 +58,11 @@ def troubles(processes: list[settlement.GatewayProcessView]) -> list[Trouble]:
                     len(silent),
                 )
                 % {"n": len(silent)},
-                gettext(
-                    "Its node recovers the journal by itself; if the node is lost, bring its journal folder back."
+                ngettext(
+                    "Its node recovers the journal by itself; if the node is lost, bring its journal folder back.",
+                    "Their nodes recover the journals by themselves; if a node is lost, bring its journal folder"
+                    " back.",
+                    len(silent),
                 ),
             )
         )
