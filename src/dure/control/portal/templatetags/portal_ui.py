@@ -9,7 +9,7 @@ from django import template
 from django.core.paginator import Page
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language, gettext, ngettext, pgettext
+from django.utils.translation import get_language, gettext, ngettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from dure.contracts.money import MICRO_WON_PER_WON
@@ -54,7 +54,8 @@ _STATES = {
     "closed": Badge(_("closed"), _PLAIN),
     "upcoming": Badge(_("not yet begun"), _INFO),
     "ended": Badge(_("ended"), _PLAIN),
-    "active": Badge(_("active"), _GOOD),
+    "active": Badge(pgettext_lazy("state of a key", "active"), _GOOD),
+    "available": Badge(_("available"), _GOOD),
     "valid": Badge(_("valid"), _GOOD),
     "retired": Badge(_("retired"), _PLAIN),
     "unreachable": Badge(_("not reachable"), _WARN),
@@ -210,12 +211,18 @@ def won_fine(micro_won: int | None) -> SafeString | str:
     return _won_cut(micro_won, 0 if abs(micro_won or 0) >= 1_000 * MICRO_WON_PER_WON else 4)
 
 
-def _won_cut(micro_won: int | None, decimals: int) -> SafeString | str:
+@register.filter
+def won_in_column(micro_won: int | None, total: int) -> SafeString | str:
+    """A sum in a column that is added up: as many decimals in every line as its total asks for."""
+    return _won_cut(micro_won, 2 if abs(total) >= 1_000 * MICRO_WON_PER_WON else 4, zero_too=True)
+
+
+def _won_cut(micro_won: int | None, decimals: int, *, zero_too: bool = False) -> SafeString | str:
     if micro_won is None:
         return "–"
     language = get_language() or "ko"
     exact = money.format_won(micro_won, language)
-    shown = money.format_won(micro_won, language, decimals=decimals if micro_won else 0)
+    shown = money.format_won(micro_won, language, decimals=decimals if micro_won or zero_too else 0)
     return shown if shown == exact else format_html('<span title="{}">{}</span>', exact, shown)
 
 
