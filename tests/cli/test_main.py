@@ -4,14 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import pytest
 
 from dure.cli._context import print_error
-from dure.cli._types import Moment
+from dure.cli._types import Moment, show_moment
 from dure.cli.main import COMMANDS
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("DURE_", "DJANGO_"))}
@@ -184,6 +184,13 @@ def test_a_last_day_ends_at_midnight_in_seoul(text: str, utc: str | None) -> Non
             Moment().convert(text, None, None)
     else:
         assert Moment().convert(text, None, None) == datetime.fromisoformat(utc)
+
+
+def test_times_in_tables_are_those_of_seoul() -> None:
+    moment = datetime(2026, 11, 24, 23, 27, 57, tzinfo=UTC)
+    assert show_moment(moment) == "2026-11-25 08:27"
+    assert show_moment(moment, seconds=True) == "2026-11-25 08:27:57"
+    assert show_moment(None, seconds=True) == "–"
 
 
 @pytest.mark.parametrize(

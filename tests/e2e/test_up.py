@@ -93,6 +93,13 @@ def test_what_was_shown_has_a_sign_in_for_every_role_and_the_key(instance: Insta
     assert ready["demo_api_key"] in shown
 
 
+def test_the_sign_in_page_offers_every_role_at_a_click(instance: Instance) -> None:
+    page = httpx.get(f"{instance.ready['portal_url']}/account/login/", trust_env=False, timeout=30).text
+    for user in instance.ready["demo_users"]:
+        assert user["password"] in page
+        assert user["name"] in page
+
+
 def test_the_portal_answers(instance: Instance) -> None:
     answer = httpx.get(instance.ready["portal_url"], follow_redirects=True, trust_env=False, timeout=30)
     assert answer.status_code == 200
@@ -302,6 +309,15 @@ def test_a_port_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
         refused = dure("up", "--data", tmp_path / "data", "--portal-port", port, "--gateway-port", "0")
     assert refused.returncode == 1
     assert "(port_in_use)" in refused.stderr
+
+
+def test_one_port_for_two_parts_is_refused(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    refused = dure("up", "--data", tmp_path / "data", "--portal-port", port, "--gateway-port", port)
+    assert refused.returncode == 1
+    assert "(ports_equal)" in refused.stderr
 
 
 def test_an_ordinary_user_in_a_folder_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -1,8 +1,15 @@
 """What a start says at its end."""
 
+from typing import Any
+
 import pytest
 
 from dure.local.announcement import instructions
+
+
+def summary(users: list[dict[str, str]], key: str | None) -> dict[str, Any]:
+    return {"portal_url": "http://p", "gateway_url": "http://g", "demo_users": users, "demo_api_key": key}
+
 
 USER = {"role": "officer", "email": "o@demo.example", "password": "x"}
 
@@ -16,7 +23,26 @@ USER = {"role": "officer", "email": "o@demo.example", "password": "x"}
     ],
 )
 def test_the_key_or_why_there_is_none(users: list[dict[str, str]], key: str | None, words: str) -> None:
-    said = instructions(
-        {"portal_url": "http://p", "gateway_url": "http://g", "demo_users": users, "demo_api_key": key}
+    assert words in instructions(summary(users, key), model_url="http://m", has_demo=bool(users))
+
+
+def test_without_a_model_the_calls_shown_are_not_promised_to_work() -> None:
+    said = instructions(summary([USER], "dure-secret"), model_url="", has_demo=True)
+    assert "refused with model_unavailable" in said
+    assert "model_unavailable" not in instructions(
+        summary([USER], "dure-secret"), model_url="http://m", has_demo=True
     )
-    assert words in said
+
+
+def test_a_model_that_nobody_offers_yet_is_said() -> None:
+    assert "Model     http://m" in instructions(summary([], None), model_url="http://m", has_demo=False)
+
+
+def test_a_demonstration_that_an_earlier_start_built_is_not_denied() -> None:
+    said = instructions(summary([], None), model_url="", has_demo=True)
+    assert "still in this data" in said
+    assert "no demonstration here" not in said
+
+
+def test_the_sign_in_page_is_named() -> None:
+    assert "http://p/account/login/" in instructions(summary([USER], None), model_url="", has_demo=True)

@@ -13,7 +13,7 @@ import pytest
 from dure.local import model, parts
 from dure.local.errors import LocalError
 from dure.local.parts import Part, answers, how_it_ended
-from dure.local.ports import number_of, reserve
+from dure.local.ports import reserve
 from dure.local.processes import end_all, identity, is_alive
 
 
@@ -108,7 +108,7 @@ def test_who_does_not_end_when_asked_is_ended() -> None:
 
 def test_a_port_is_kept_for_its_part_alone() -> None:
     with reserve(0, part="portal", option="--portal-port") as kept, socket.socket() as part:
-        port = number_of(kept)
+        port = kept.port
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), timeout=1)
         part.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -121,9 +121,17 @@ def test_a_port_is_kept_for_its_part_alone() -> None:
         assert refused.value.remedy == "Choose another with --portal-port; 0 picks a free one."
 
 
+def test_a_port_is_kept_for_one_start_even_before_anybody_listens() -> None:
+    with reserve(0, part="portal", option="--portal-port") as kept:
+        with pytest.raises(LocalError) as refused:
+            reserve(kept.port, part="gateway", option="--gateway-port")
+        assert refused.value.code == "port_in_use"
+    reserve(kept.port, part="gateway", option="--gateway-port").close()
+
+
 def test_a_silent_port_is_no_answer() -> None:
     with reserve(0, part="portal", option="--portal-port") as kept:
-        assert not answers(number_of(kept), "/")
+        assert not answers(kept.port, "/")
 
 
 def test_the_model_leaves_a_core_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:

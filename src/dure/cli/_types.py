@@ -92,6 +92,8 @@ def show_won(micro_won: int) -> str:
     return format_won(micro_won, "en")
 
 
-def show_moment(moment: datetime | None) -> str:
-    """Seoul's time to the minute."""
-    return "–" if moment is None else moment.astimezone(_SEOUL).strftime("%Y-%m-%d %H:%M")
+def show_moment(moment: datetime | None, *, seconds: bool = False) -> str:
+    """Seoul's time to the minute, or to the second."""
+    if moment is None:
+        return "–"
+    return moment.astimezone(_SEOUL).strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M")

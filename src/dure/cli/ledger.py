@@ -1,12 +1,14 @@
 """`dure ledger`: books, transfers, and the recount of everything."""
 
 import sys
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import click
 
 from dure.cli._context import Refusal, control_plane, json_option, print_json, print_rows
+from dure.cli._types import show_moment
 
 
 @click.group()
@@ -98,7 +100,7 @@ def accounts(book_id: UUID, as_json: bool) -> None:
 @json_option
 @control_plane
 def transfers(book_id: UUID, kind: str | None, limit: int, as_json: bool) -> None:
-    """List a book's transfers, latest first."""
+    """List a book's transfers, latest first, with the time in Seoul; with --json in UTC."""
     from dure.control.ledger import selectors
 
     _check_book(book_id)
@@ -112,6 +114,8 @@ def transfers(book_id: UUID, kind: str | None, limit: int, as_json: bool) -> Non
         for row in rows:
             print_json(row)
     else:
+        for row in rows:
+            row["at"] = show_moment(datetime.fromisoformat(row["at"]), seconds=True)
         print_rows(
             rows, ["sequence", "at", "kind", "amount", "debit", "credit", "id"], empty="No transfers yet."
         )

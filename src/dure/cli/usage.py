@@ -8,6 +8,7 @@ from uuid import UUID
 import click
 
 from dure.cli._context import control_plane, json_option, operator, print_fields, print_json, print_rows
+from dure.cli._types import show_moment
 
 _STATUSES = ("completed", "cancelled", "truncated", "failed", "interrupted")
 _PAGE = 1_000
@@ -28,7 +29,7 @@ def usage() -> None:
 @json_option
 @control_plane
 def list_usage(award_id: UUID, status: str | None, model: str | None, limit: int, as_json: bool) -> None:
-    """List an award's calls, latest first.
+    """List an award's calls, latest first, with the time in Seoul.
 
     With --json, one object a line: `request_id` is the answer's x-request-id, money is micro-won
     (a millionth of a won), times are UTC.
@@ -43,7 +44,7 @@ def list_usage(award_id: UUID, status: str | None, model: str | None, limit: int
         return
     shown = [
         {
-            "closed": line["closed_at"][:19].replace("T", " "),
+            "closed": show_moment(datetime.fromisoformat(line["closed_at"]), seconds=True),
             "request_id": line["request_id"],
             "model": line["model"],
             "input": line["input_tokens"],

@@ -63,13 +63,12 @@ class Progress:
             self.out.write(f"\r\x1b[2K{text[: shutil.get_terminal_size().columns - 1]}")
             self.out.flush()
 
-    def ready(self, summary: dict[str, Any], *, timings: bool) -> None:
+    def ready(self, summary: dict[str, Any], *, model_url: str, has_demo: bool, timings: bool) -> None:
         took = time.monotonic() - self.began_at
         if timings:
             self._line("\n".join(["", *self._timings()]))
-        self._line(
-            f"\nReady after {took:.1f} s.\n\n{instructions(summary)}\n\nCtrl-C stops everything; the data stays."
-        )
+        said = instructions(summary, model_url=model_url, has_demo=has_demo)
+        self._line(f"\nReady after {took:.1f} s.\n\n{said}\n\nCtrl-C stops everything; the data stays.")
 
     def stopping(self) -> None:
         self._line("\nStopping …")
@@ -105,28 +104,41 @@ class Progress:
             pass  # nobody reads any more; the parts go on
 
 
-def instructions(summary: dict[str, Any]) -> str:
-    """Addresses, sign-ins and two snippets that work when pasted."""
+def instructions(summary: dict[str, Any], *, model_url: str, has_demo: bool) -> str:
+    """Addresses, sign-ins and two snippets that work when pasted.
+
+    `model_url` is where the embedded model is served ("" if it is not); `has_demo` whether the data holds the
+    demonstration, which an earlier start may have built.
+    """
     portal, gateway, key = summary["portal_url"], summary["gateway_url"], summary["demo_api_key"]
     blocks = [f"Portal    {portal}"]
     users = summary["demo_users"]
     if users:
-        blocks[0] += "\n\n" + _sign_ins(users)
+        blocks[0] += "\n\n" + _sign_ins(users, portal)
     blocks.append(f"Gateway   {gateway}/v1")
     if key:
         blocks[-1] += f"\nAPI key   {key}"
         blocks.append(_curl(gateway, key))
         blocks.append(_python(gateway, key))
+        if not model_url:
+            blocks.append(
+                "No model runs here (--no-model): these calls are refused with model_unavailable until a catalogue"
+                f"\nsays where {MODEL} is served (docs/catalogue-format.md)."
+            )
     elif users:
         blocks.append("The demonstration's API key was revoked. Issue another: dure keys issue --award ID")
     else:
+        if model_url:
+            blocks[-1] += f"\nModel     {model_url}  ({MODEL}; docs/catalogue-format.md says how to offer it)"
         blocks.append(
-            "There is no demonstration here. `dure --help` shows how to add organisations, awards and keys."
+            "The demonstration of an earlier start is still in this data; nothing was added to it."
+            if has_demo
+            else "There is no demonstration here. `dure --help` shows how to add organisations, awards and keys."
         )
     return "\n\n".join(blocks)
 
 
-def _sign_ins(users: list[dict[str, Any]]) -> str:
+def _sign_ins(users: list[dict[str, Any]], portal: str) -> str:
     headings = ("role", "e-mail", "password")
     rows = [(str(user.get("role", "")), str(user["email"]), str(user["password"])) for user in users]
     widths = [max(len(row[column]) for row in [headings, *rows]) for column in range(3)]
@@ -134,7 +146,7 @@ def _sign_ins(users: list[dict[str, Any]]) -> str:
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in [headings, *rows]
     ]
-    return "\n".join(["Sign in as (demonstration only)", *lines])
+    return "\n".join([f"Sign in as (demonstration only; at a click on {portal}/account/login/)", *lines])
 
 
 def _curl(gateway: str, key: str) -> str:

@@ -4,6 +4,7 @@ DIR/lock           held while a supervisor runs; names its process
 DIR/secret_key     signs sessions and links; 0600
 DIR/instance.json  where the database is; 0600; stays after a stop
 DIR/ready.json     addresses, demo sign-ins, process ids; there while everything is ready; 0600
+DIR/demo.json      passwords and key of the demonstration, once one was built here; 0600
 DIR/parts.json     processes of this start, to find those that a killed supervisor left behind
 DIR/postgresql/, DIR/journal/, DIR/media/, DIR/mail/, DIR/logs/
 """
@@ -31,6 +32,7 @@ class DataFolder:
         self.instance = self.path / "instance.json"
         self.ready = self.path / "ready.json"
         self.parts = self.path / "parts.json"
+        self.demo = self.path / "demo.json"
         self.gateway_ready = self.path / "gateway.ready.json"
         self._lock: int | None = None
 

@@ -8,7 +8,6 @@ kernel to end when this process dies, however it dies; the next start waits for 
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ from dure.local import announcement
 from dure.local.errors import LocalError
 from dure.local.folder import DataFolder, read_json, write_json
 from dure.local.parts import Part, answers, how_it_ended
-from dure.local.ports import HOST, number_of, reserve
+from dure.local.ports import HOST, Reservation, reserve
 from dure.local.postgres import Postgres, check_database
 from dure.local.processes import end_all, identity
 
@@ -59,7 +58,7 @@ class Supervisor:
         self._wish = wish
         self._progress = progress
         self._folder = DataFolder(wish.data)
-        self._reservations: dict[str, socket.socket] = {}
+        self._reservations: dict[str, Reservation] = {}
         self._postgres: Postgres | None = None
         self._postgres_start_at: float | None = None
         self._parts: list[Part] = []
@@ -112,7 +111,12 @@ class Supervisor:
         self._await_ready()
         self._is_ready = True
         self._write_state()
-        self._progress.ready(self._summary(), timings=self._wish.timings)
+        self._progress.ready(
+            self._summary(),
+            model_url=self._model_url,
+            has_demo=self._has_demo,
+            timings=self._wish.timings,
+        )
 
     def _end_leftovers(self) -> None:
         """Parts of a supervisor that was killed are on their way out; their ports are free once they are gone."""
@@ -131,6 +135,12 @@ class Supervisor:
 
     def _reserve_ports(self) -> None:
         wish = self._wish
+        if wish.portal_port and wish.portal_port == wish.gateway_port:
+            raise LocalError(
+                "ports_equal",
+                f"The portal and the gateway cannot both listen on port {wish.portal_port}.",
+                remedy="Choose another with --portal-port or --gateway-port; 0 picks a free one.",
+            )
         self._reservations["portal"] = reserve(wish.portal_port, part="portal", option="--portal-port")
         self._reservations["gateway"] = reserve(wish.gateway_port, part="gateway", option="--gateway-port")
         # The model keeps its port over restarts: the catalogue names it.
@@ -143,7 +153,7 @@ class Supervisor:
             self._reservations["model"] = reserve(0, part="model", option="")
 
     def _port(self, part: str) -> int:
-        return number_of(self._reservations[part])
+        return self._reservations[part].port
 
     def _embedded_database(self) -> Postgres | None:
         if self._wish.database_url:
@@ -177,6 +187,11 @@ class Supervisor:
     def _model_url(self) -> str:
         return f"http://{HOST}:{self._port('model')}" if self._wish.model else ""
 
+    @property
+    def _has_demo(self) -> bool:
+        """What an earlier start built stays, and has to be marked as a demonstration still."""
+        return self._wish.demo or self._folder.demo.exists()
+
     def _write_instance(self) -> None:
         write_json(
             self._folder.instance,
@@ -185,7 +200,7 @@ class Supervisor:
                 "gateway_database_url": self._gateway_database_url,
                 "portal_url": self._portal_url,
                 "gateway_url": self._gateway_url,
-                "demo": self._wish.demo,
+                "demo": self._has_demo,
                 "model_port": self._port("model"),
             },
         )
@@ -198,7 +213,7 @@ class Supervisor:
             "DURE_GATEWAY_DATABASE_URL": self._gateway_database_url,
             "DURE_PORTAL_URL": self._portal_url,
             "DURE_GATEWAY_URL": self._gateway_url,
-            "DURE_DEMO": "1" if self._wish.demo else "",
+            "DURE_DEMO": "1" if self._has_demo else "",
             "DURE_SUPERVISED": "1",
             "PYTHONUNBUFFERED": "1",
         }

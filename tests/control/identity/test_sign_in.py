@@ -13,7 +13,7 @@ from django.test import Client
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.models import OutboxMail
 from dure.control.identity import selectors, services
-from dure.control.identity.models import Person, SignIn
+from dure.control.identity.models import Organisation, Person, SignIn
 
 pytestmark = pytest.mark.django_db
 SYSTEM = Actor.system("test")
@@ -164,14 +164,20 @@ def test_a_proxys_own_password_does_not_sign_anybody_out(client: Client, kim: Pe
 def test_the_demonstrations_people_are_offered_in_a_demonstration_alone(
     client: Client, kim: Person, settings: Any, tmp_path: Path
 ) -> None:
-    user = {"role": "developer", "name": "김하늘", "email": EMAIL, "password": PASSWORD}
-    (tmp_path / "demo.json").write_text(json.dumps({"demo_users": [user]}), encoding="utf-8")
+    kept = {"passwords": {EMAIL: PASSWORD, "gone@example.kr": "never-shown-1"}, "api_key": None}
+    (tmp_path / "demo.json").write_text(json.dumps(kept), encoding="utf-8")
     settings.DURE_DATA_DIR = tmp_path
+    Organisation.objects.filter(slug="first").update(demo=True)
     assert PASSWORD not in client.get("/account/login/").content.decode()
     settings.DURE_DEMO = True
-    assert PASSWORD in client.get("/account/login/").content.decode()
-    (tmp_path / "demo.json").write_text("{", encoding="utf-8")
-    assert client.get("/account/login/").status_code == 200
+    shown = client.get("/account/login/").content.decode()
+    assert PASSWORD in shown
+    assert "never-shown-1" not in shown
+    Organisation.objects.update(demo=False)
+    assert PASSWORD not in client.get("/account/login/").content.decode()
+    for damaged in ("{", "[]", '{"passwords": 3}'):
+        (tmp_path / "demo.json").write_text(damaged, encoding="utf-8")
+        assert client.get("/account/login/").status_code == 200
 
 
 def test_a_token_is_shown_once_and_listed_by_its_start(client: Client, kim: Person) -> None:

@@ -2,45 +2,11 @@
 
 import pytest
 from django.test import Client
+from tests.control.portal.conftest import SYSTEM, WON, client_of
 
-from dure.control.foundation.actors import Actor
-from dure.control.identity import services as identity
 from dure.control.programmes import services as programmes
 
 pytestmark = pytest.mark.django_db
-SYSTEM = Actor.system("test")
-WON = 10**6
-
-
-@pytest.fixture
-def world():
-    for slug, kind in (("ministry", "ministry"), ("startup", "startup"), ("company", "provider")):
-        identity.add_organisation(actor=SYSTEM, slug=slug, kind=kind, name_ko=slug, name_en=slug)
-    return programmes.add_programme(
-        actor=SYSTEM,
-        slug="use",
-        name_ko="활용 지원",
-        name_en="Use",
-        krw_micro_won=10**9 * WON,
-        agency_slug="ministry",
-    ).programme
-
-
-def _client(slug: str, *roles: str) -> Client:
-    from dure.control.identity import selectors
-    from dure.control.identity.models import Person
-
-    person = identity.add_person(actor=SYSTEM, email=f"{slug}-{roles[0]}@example.kr", name="김두레")
-    organisation = selectors.organisation(slug)
-    identity.add_membership(
-        actor=SYSTEM, person_id=person.id, organisation_id=organisation.id, roles=list(roles)
-    )
-    client = Client()
-    client.force_login(
-        Person.objects.get(pk=person.id), backend="allauth.account.auth_backends.AuthenticationBackend"
-    )
-    client.cookies["dure_language"] = "en"
-    return client
 
 
 def _grant(count: int) -> None:
@@ -63,12 +29,12 @@ def _grant(count: int) -> None:
     ],
 )
 def test_each_role_finds_its_own_first_page(world, slug, role, words):
-    assert words in _client(slug, role).get("/").text
+    assert words in client_of(slug, role).get("/").text
 
 
 @pytest.mark.parametrize(("role", "path"), [("operator", "/operations/"), ("auditor", "/ledger/")])
 def test_operator_and_auditor_are_led_to_their_work(world, role, path):
-    assert _client("ministry", role).get("/").headers["Location"] == path
+    assert client_of("ministry", role).get("/").headers["Location"] == path
 
 
 def test_anonymous_reader_is_told_what_this_is(world):
@@ -82,7 +48,7 @@ def test_thirty_awards_cost_as_many_queries_as_one(world, path, django_assert_nu
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
-    client = _client("startup", "developer")
+    client = client_of("startup", "developer")
     _grant(1)
     client.get(path)
     with CaptureQueriesContext(connection) as few:
@@ -95,7 +61,7 @@ def test_thirty_awards_cost_as_many_queries_as_one(world, path, django_assert_nu
 def test_person_acts_for_another_organisation_only_as_its_member(world):
     from dure.control.identity import selectors
 
-    client = _client("startup", "developer")
+    client = client_of("startup", "developer")
     stranger = selectors.organisation("company").id
     assert client.post("/act-for/", {"organisation": stranger}).status_code == 404
     assert client.post("/act-for/", {"organisation": "nonsense"}).status_code == 404
@@ -103,10 +69,23 @@ def test_person_acts_for_another_organisation_only_as_its_member(world):
     assert client.post("/act-for/", {"organisation": own}).headers["Location"] == "/"
 
 
+def test_a_page_that_is_not_for_one_s_role_says_so_once_and_what_to_do(world):
+    answer = client_of("startup", "developer").get("/operations/")
+    assert answer.status_code == 403
+    assert answer.text.count("Your role does not allow this") == 2  # the title and the heading
+    assert "act for the right one" in answer.text
+
+
+def test_no_calls_have_no_share_of_failed_ones(world):
+    client = client_of("company", "provider_manager")
+    for path in ("/", "/earnings/"):
+        assert "of calls" not in client.get(path).text
+
+
 def test_choice_of_language_reaches_the_person(world):
     from dure.control.identity.models import Person
 
-    client = _client("startup", "developer")
+    client = client_of("startup", "developer")
     client.post("/language/", {"language": "en", "next": "/models/"})
     assert Person.objects.get().language == "en"
 
@@ -117,8 +96,8 @@ NO_NUMBERS = ("²", "①", "9" * 5_000, "9" * 30, "-1", "1.5", "\0")
 
 @pytest.mark.parametrize("text", NO_NUMBERS)
 def test_an_address_with_a_number_that_is_none(world, text):
-    assert _client("startup", "developer").get("/awards/", {"page": text}).status_code == 200
-    assert _client("company", "viewer").get("/earnings/", {"days": text}).status_code == 200
-    book = _client("ministry", "auditor")
+    assert client_of("startup", "developer").get("/awards/", {"page": text}).status_code == 200
+    assert client_of("company", "viewer").get("/earnings/", {"days": text}).status_code == 200
+    book = client_of("ministry", "auditor")
     for name in ("before", "account"):
         assert book.get(f"/ledger/{world.id}/", {name: text}).status_code == 200

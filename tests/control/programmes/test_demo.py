@@ -3,11 +3,13 @@
 import json
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth import authenticate
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.test import Client
 from tests.control.programmes.conftest import SYSTEM
 
 from dure.contracts.directory import DECODERS
@@ -43,6 +45,19 @@ def test_everything_in_it_says_that_it_is_a_demonstration() -> None:
         assert korean.endswith("(시연)")
     for english in [*(one["name_en"] for one in named), *(one["en"] for one in titles)]:
         assert english.endswith("(demo)")
+
+
+@pytest.mark.django_db
+def test_the_sign_in_page_offers_everybody_in_it_at_a_click(tmp_path: Path, settings: Any) -> None:
+    demo = start(tmp_path)
+    settings.DURE_DEMO, settings.DURE_DATA_DIR = True, tmp_path
+    shown = Client().get("/account/login/").content.decode()
+    for user in demo.demo_users:
+        assert f'value="{user["password"]}"' in shown
+        assert f"<b>{user['name']}</b><small>{user['organisation']} · " in shown
+    user = demo.demo_users[0]
+    answer = Client().post("/account/login/", {"login": user["email"], "password": user["password"]})
+    assert answer.status_code == 302
 
 
 @pytest.mark.django_db

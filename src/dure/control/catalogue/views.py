@@ -37,7 +37,7 @@ def model(request: Request, name: str) -> HttpResponse:
         for price in found.price_history
     ]
     state = {"retired": "retired", "no_price": "upcoming", "unreachable": "unreachable"}.get(
-        found.why_not, "active"
+        found.why_not, "available"
     )
     return render(
         request, "catalogue/model.html", {"model": found, "prices": rows, "meters": meters, "state": state}

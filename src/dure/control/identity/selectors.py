@@ -144,6 +144,12 @@ def members_of(organisation_id: UUID) -> list[MembershipView]:
     return [membership_view(row) for row in rows]
 
 
+def demonstration_members() -> list[MembershipView]:
+    """Who may sign in for the organisations that are marked as a demonstration."""
+    rows = _current(Membership.objects.filter(organisation__demo=True, person__is_active=True))
+    return [membership_view(row) for row in rows]
+
+
 def people(*, search: str | None = None, limit: int = 200, offset: int = 0) -> list[PersonView]:
     rows = Person.objects.order_by("email")
     if search := _printable(search):

@@ -7,7 +7,7 @@ from allauth.account.views import LoginView
 from django.conf import settings
 from django.http import HttpResponse
 
-from dure.control.identity.models import Role
+from dure.control.identity import selectors
 
 
 class SignInView(LoginView):
@@ -38,11 +38,16 @@ def _demo_users() -> list[dict[str, Any]]:
     if not settings.DURE_DEMO or settings.DURE_DATA_DIR is None:
         return []
     try:
-        users = json.loads((settings.DURE_DATA_DIR / "demo.json").read_text(encoding="utf-8"))["demo_users"]
-    except (OSError, ValueError, KeyError):
+        kept = json.loads((settings.DURE_DATA_DIR / "demo.json").read_text(encoding="utf-8"))
+        passwords = dict(kept["passwords"])
+    except (OSError, ValueError, KeyError, TypeError):
         return []
-    names = dict(Role.choices)
-    return [user | {"role_name": names.get(user["role"], user["role"])} for user in users]
+    members = {member.person.email: member for member in selectors.demonstration_members()}
+    return [
+        {"email": email, "password": password, "member": members[email]}
+        for email, password in passwords.items()
+        if email in members
+    ]
 
 
 sign_in = SignInView.as_view()

@@ -167,6 +167,9 @@ class DureErrorMiddleware:
             return answer
         if not isinstance(exception, DureError):
             return None
+        if exception.code == "forbidden":
+            # The rule had nothing to say but no: the page says it once, and what to do.
+            return forbidden(request, exception)
         if exception.status == 404:
             heading = gettext("There is nothing here")
         elif exception.status == 403:

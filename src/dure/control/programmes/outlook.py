@@ -93,8 +93,7 @@ def burn_chart(award: AwardView, spent_by_day: Mapping[date, int]) -> BurnChart:
             line = [(end, max(award.remaining_micro_won - spent, 0))]
     spent = sum(spent_by_day.values())
     return BurnChart(
-        finding=gettext("%(percent)s of the award is spent")
-        % {"percent": _percent(spent, award.granted_micro_won)},
+        finding=_finding(spent, award.granted_micro_won),
         about=gettext("What was left at the end of each day; dotted: at today's pace"),
         points=points,
         forecast=line,
@@ -102,8 +101,8 @@ def burn_chart(award: AwardView, spent_by_day: Mapping[date, int]) -> BurnChart:
     )
 
 
-def _percent(part: int, whole: int) -> str:
-    if not whole or not part:
-        return "0%"
-    share = part * 100 / whole
-    return gettext("less than 0.1%") if share < 0.1 else f"{share:.1f}%"
+def _finding(spent: int, granted: int) -> str:
+    share = spent * 100 / granted if granted else 0
+    if 0 < share < 0.1:
+        return gettext("Less than 0.1% of the award is spent")
+    return gettext("%(percent)s of the award is spent") % {"percent": f"{share:.1f}%" if spent else "0%"}

@@ -27,21 +27,23 @@ def snippets(*, award_id: UUID, actor: Actor, secret: str = "") -> Snippets:
     shell_key = secret or f"${_PLACEHOLDER}"
     python_key = f'"{secret}"' if secret else f'os.environ["{_PLACEHOLDER}"]'
     imports = "from openai import OpenAI" if secret else "import os\n\nfrom openai import OpenAI"
-    question = "두레가 무엇인가요?"
     curl = (
         f"curl {base_url}/chat/completions \\\n"
         f'  -H "Authorization: Bearer {shell_key}" \\\n'
         f'  -H "Content-Type: application/json" \\\n'
         f"""  -d '{{"model": "{model}", "max_tokens": 64,\n"""
-        f"""       "messages": [{{"role": "user", "content": "{question}"}}]}}'"""
+        f"""       "messages": [{{"role": "user", "content": "Hello!"}}]}}'"""
     )
     python = (
         f"{imports}\n\n"
-        f'client = OpenAI(base_url="{base_url}", api_key={python_key})\n'
+        f"client = OpenAI(\n"
+        f'    base_url="{base_url}",\n'
+        f"    api_key={python_key},\n"
+        f")\n"
         f"answer = client.chat.completions.create(\n"
         f'    model="{model}",\n'
         f"    max_tokens=64,\n"
-        f'    messages=[{{"role": "user", "content": "{question}"}}],\n'
+        f'    messages=[{{"role": "user", "content": "Hello!"}}],\n'
         f")\n"
         f"print(answer.choices[0].message.content)"
     )

@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from dure.contracts.usage import UsageStatus
 from dure.control.access import selectors as access
 from dure.control.access import services as keys
-from dure.control.foundation.errors import DureError, Forbidden, Invalid
+from dure.control.foundation.errors import DureError, Forbidden, Invalid, NotFound
 from dure.control.foundation.http import Request, whole_number
 from dure.control.identity.guards import requires, signed_in
 from dure.control.programmes import selectors
@@ -83,6 +83,14 @@ def spent_by_day(award_id: UUID) -> dict[date, int]:
     return {line.group: line.cost_micro_won for line in lines if isinstance(line.group, date)}
 
 
+def _may(request: Request, view: selectors.AwardView) -> dict[str, bool]:
+    return {
+        "issue": access.may_issue(actor=request.actor, award_id=view.id) and view.is_open,
+        "limit": access.may_limit(actor=request.actor, award_id=view.id) and view.is_open,
+        "revoke": access.may_revoke(actor=request.actor, award_id=view.id),
+    }
+
+
 @signed_in
 @never_cache
 def award(request: Request, award_id: UUID) -> HttpResponse:
@@ -101,11 +109,7 @@ def award(request: Request, award_id: UUID) -> HttpResponse:
         "statuses": get_args(UsageStatus),
         "keys": uses,
         "overlaps": _overlaps(),
-        "may": {
-            "issue": access.may_issue(actor=request.actor, award_id=award_id) and view.is_open,
-            "limit": access.may_limit(actor=request.actor, award_id=award_id) and view.is_open,
-            "revoke": access.may_revoke(actor=request.actor, award_id=award_id),
-        },
+        "may": _may(request, view),
         "limits": access.entitlement(actor=request.actor, award_id=award_id),
         "snippets": snippets(award_id=award_id, actor=request.actor),
         "timeline": selectors.award_timeline(actor=request.actor, award_id=award_id, limit=20),
@@ -116,16 +120,22 @@ def award(request: Request, award_id: UUID) -> HttpResponse:
 @signed_in
 @never_cache
 def award_live(request: Request, award_id: UUID, part: str) -> HttpResponse:
-    """A part of the award's page as it is now: `summary` or `calls`."""
+    """A part of the award's page as it is now: `summary`, `models`, `calls` or `keys`."""
     view = selectors.award(actor=request.actor, award_id=award_id)
+    context: dict[str, Any] = {"award": view}
     if part == "calls":
-        return render(request, "programmes/award.html#calls", {"award": view, **_calls(request, award_id)})
-    context = {
-        "award": view,
-        "outlook": outlook(view, spent_by_day(award_id)),
-        "waiting": settlement.waiting_escrow(award_ids=[award_id]),
-    }
-    return render(request, "programmes/award.html#summary", context)
+        context |= _calls(request, award_id)
+    elif part == "keys":
+        uses = selectors.keys_with_use(actor=request.actor, award_id=award_id)
+        context |= {"keys": uses, "may": _may(request, view)}
+    elif part == "models":
+        context["by_model"] = settlement.spend_by_model(award_ids=[award_id])
+    elif part == "summary":
+        context["outlook"] = outlook(view, spent_by_day(award_id))
+        context["waiting"] = settlement.waiting_escrow(award_ids=[award_id])
+    else:
+        raise NotFound
+    return render(request, f"programmes/award.html#{part}", context)
 
 
 @signed_in

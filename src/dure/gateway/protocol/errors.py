@@ -96,7 +96,9 @@ def invalid_api_key(shown: str, reason: str) -> Refusal:
 
 def key_revoked(shown: str) -> Refusal:
     return invalid_api_key(
-        shown, "It is unknown or has been revoked; issue a key on your award's page in the portal."
+        shown,
+        "It is unknown or has been revoked, by itself or because its award was ended; look at your award's"
+        " page in the portal, where keys are issued.",
     )
 
 

@@ -1,6 +1,6 @@
 """Template filters for money, tokens and time, in the reader's language and Seoul's time."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django import template
 from django.utils.html import format_html
@@ -26,7 +26,7 @@ def won(micro_won: int | None) -> str:
 
 @register.filter
 def won_short(micro_won: int | None) -> SafeString | str:
-    """Large sums in 만·억 (or K, M, B), the exact figure on hover."""
+    """Large sums in 만·억 (or M, B), the exact figure on hover."""
     if micro_won is None:
         return "–"
     exact = money.format_won(micro_won, _language())
@@ -48,14 +48,20 @@ def tokens(count: int | None) -> str:
 
 
 @register.filter
-def seoul_date(moment: datetime | None) -> str:
-    """`2026년 11월 23일 (월)` or `23 Nov 2026`."""
+def seoul_date(moment: datetime | date | None) -> str:
+    """`2026년 11월 23일 (월)` or `23 Nov 2026`; a day of the calendar is taken as it is."""
     if moment is None:
         return "–"
-    local = moment.astimezone(clock.SEOUL)
+    local = moment.astimezone(clock.SEOUL) if isinstance(moment, datetime) else moment
     if _language().startswith("ko"):
         return f"{local.year}년 {local.month}월 {local.day}일 ({_WEEKDAYS_KO[local.weekday()]})"
     return f"{local.day} {local:%b} {local.year}"
+
+
+@register.filter
+def last_day(end: datetime | None) -> str:
+    """The day in Seoul that an end still belongs to: what ends at midnight ends with the day before."""
+    return "–" if end is None else seoul_date(end - timedelta(microseconds=1))
 
 
 @register.filter

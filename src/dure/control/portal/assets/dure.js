@@ -37,9 +37,11 @@
     const target = event.target.closest("[data-copy], [data-copy-from], [data-opens], [data-closes], [data-dismiss]");
     if (target) {
       if (target.matches("[data-copy], [data-copy-from]")) copy(target);
-      if (target.dataset.opens) {
+      // A row that arrived after the page has no dialog yet; its link leads to the page that asks the same.
+      const dialog = target.dataset.opens && document.getElementById(target.dataset.opens);
+      if (dialog) {
         event.preventDefault();
-        document.getElementById(target.dataset.opens).showModal();
+        dialog.showModal();
       }
       if (target.hasAttribute("data-closes")) target.closest("dialog").close();
       if (target.hasAttribute("data-dismiss")) target.closest(".toast").remove();

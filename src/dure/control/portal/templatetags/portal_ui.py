@@ -54,7 +54,8 @@ _STATES = {
     "closed": Badge(_("closed"), _PLAIN),
     "upcoming": Badge(_("not yet begun"), _INFO),
     "ended": Badge(_("ended"), _PLAIN),
-    "active": Badge(_("active"), _GOOD),
+    "active": Badge(pgettext_lazy("state of a key", "active"), _GOOD),
+    "available": Badge(_("available"), _GOOD),
     "valid": Badge(_("valid"), _GOOD),
     "retired": Badge(_("retired"), _PLAIN),
     "unreachable": Badge(_("not reachable"), _WARN),
@@ -280,12 +281,18 @@ def won_fine(micro_won: int | None) -> SafeString | str:
     return _won_cut(micro_won, 0 if abs(micro_won or 0) >= 1_000 * MICRO_WON_PER_WON else 4)
 
 
-def _won_cut(micro_won: int | None, decimals: int) -> SafeString | str:
+@register.filter
+def won_in_column(micro_won: int | None, total: int) -> SafeString | str:
+    """A sum in a column that is added up: as many decimals in every line as its total asks for."""
+    return _won_cut(micro_won, 2 if abs(total) >= 1_000 * MICRO_WON_PER_WON else 4, zero_too=True)
+
+
+def _won_cut(micro_won: int | None, decimals: int, *, zero_too: bool = False) -> SafeString | str:
     if micro_won is None:
         return "–"
     language = get_language() or "ko"
     exact = money.format_won(micro_won, language)
-    shown = money.format_won(micro_won, language, decimals=decimals if micro_won else 0)
+    shown = money.format_won(micro_won, language, decimals=decimals if micro_won or zero_too else 0)
     return shown if shown == exact else format_html('<span title="{}">{}</span>', exact, shown)
 
 
@@ -366,6 +373,23 @@ def event_detail(event: Any) -> str:
     return f"{prefix}…" if prefix else ""
 
 
+#: Names the software gives itself in the audit trail where it acts on nobody's behalf.
+_SYSTEM_NAMES = {
+    "demonstration": _("demonstration"),
+    "term of awards": _("end of the award's term"),
+    "return of unspent money": _("return of unspent money"),
+}
+_COMMAND_LINE = "command line ("
+
+
+@register.filter
+def who_did(name: str) -> Any:
+    """Who acted, in the reader's language where it was the software; people have one name in all of them."""
+    if name.startswith(_COMMAND_LINE) and name.endswith(")"):
+        return gettext("command line (%(account)s)") % {"account": name[len(_COMMAND_LINE) : -1]}
+    return _SYSTEM_NAMES.get(name, name)
+
+
 @register.filter
 def page_numbers(page: Page[Any]) -> list[int | None]:
     """Numbers to link around the current one; None is a gap."""
@@ -417,7 +441,7 @@ def short_day(day: date) -> str:
 
 
 def _axis_won(micro_won: int) -> str:
-    return money.format_won_short(micro_won - micro_won % (MICRO_WON_PER_WON // 100), get_language() or "ko")
+    return money.format_won_rough(micro_won - micro_won % (MICRO_WON_PER_WON // 100), get_language() or "ko")
 
 
 @register.inclusion_tag("components/chart.html")
