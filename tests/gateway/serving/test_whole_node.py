@@ -18,7 +18,7 @@ from dure.contracts.money import cost_micro_won
 from dure.gateway.protocol.directory import key_digest
 from gateway.database import Ledger, postgres
 
-from .world import CHAT, INPUT, KEY, OUTPUT, Client, MockProvider, run
+from .world import CHAT, INPUT, KEY, OUTPUT, Client, MockProvider, ProviderRequest, answer_plainly, run
 
 pytestmark = pytest.mark.xdist_group("postgres")
 
@@ -45,7 +45,7 @@ async def until(condition, seconds: float = 10.0):
     return found
 
 
-def populate(ledger: Ledger, provider_port: int, *, granted: int = GRANTED) -> tuple[str, str]:
+def populate(ledger: Ledger, provider_port: int, *, granted: int = GRANTED, **deployment) -> tuple[str, str]:
     award, model, provider, key = ledger.grant(granted), str(uuid7()), str(uuid7()), str(uuid7())
     entries = [
         (
@@ -73,6 +73,7 @@ def populate(ledger: Ledger, provider_port: int, *, granted: int = GRANTED) -> t
                 provider=provider,
                 base_url=f"http://127.0.0.1:{provider_port}",
                 upstream_model="up",
+                **deployment,
             ),
         ),
     ]
@@ -128,4 +129,61 @@ def test_calls_are_charged_exactly_and_a_revoked_key_stops_within_a_second(tmp_p
             if node is not None and node.poll() is None:
                 node.kill()
                 node.wait()
+            ledger.close()
+
+
+def test_two_workers_keep_a_deployments_limit_together(tmp_path: Path):
+    with postgres() as server:
+        ledger = Ledger(server.dsn)
+        ready = tmp_path / "ready.json"
+        node = None
+
+        def limits() -> list[int]:
+            rows = ledger.connection.execute(
+                "SELECT route.value->>'limit' FROM settlement_gatewayprocess, jsonb_each(figures->'routes') AS route"
+            )
+            return sorted(int(limit) for (limit,) in rows if limit is not None)
+
+        async def scenario():
+            nonlocal node
+            running = most = 0
+
+            async def count(request: ProviderRequest) -> None:
+                nonlocal running, most
+                running += 1
+                most = max(most, running)
+                await asyncio.sleep(0.02)
+                running -= 1
+                await answer_plainly(request)
+
+            provider = MockProvider()
+            await provider.start()
+            populate(ledger, provider.port, max_concurrency=3)
+            command = [sys.executable, "-c", _NODE, server.gateway_dsn, str(tmp_path / "journal"), str(ready)]
+            node = start(command)
+            await until(ready.exists)
+            port = json.loads(ready.read_text())["port"]
+
+            async def call() -> int:
+                client = await Client.connect(port)
+                answer = await client.call(CHAT)
+                client.close()
+                return answer.status
+
+            deadline = time.monotonic() + 15
+            while limits() != [1, 2]:  # a worker speaks of a route once it has used it
+                assert time.monotonic() < deadline, limits()
+                assert set(await asyncio.gather(*(call() for _ in range(4)))) == {200}
+                await asyncio.sleep(0.1)
+            provider.script = count
+            assert set(await asyncio.gather(*(call() for _ in range(40)))) == {200}
+            assert 1 < most <= 3
+            await provider.stop()
+
+        try:
+            run(scenario)
+        finally:
+            if node is not None:
+                node.send_signal(signal.SIGTERM)
+                node.wait(15)
             ledger.close()
