@@ -18,7 +18,7 @@ from dure.contracts.money import cost_micro_won
 from dure.gateway.protocol.directory import key_digest
 from gateway.database import Ledger, postgres
 
-from .world import CHAT, INPUT, KEY, OUTPUT, Client, MockProvider, answer_plainly, run
+from .world import CHAT, INPUT, KEY, OUTPUT, Client, MockProvider, ProviderRequest, answer_plainly, run
 
 pytestmark = pytest.mark.xdist_group("postgres")
 
@@ -58,7 +58,9 @@ async def both_have_read(port: int, version: int) -> None:
         await asyncio.sleep(0.01)
 
 
-def populate(ledger: Ledger, provider_port: int, *, granted: int = GRANTED, **limits) -> tuple[str, str]:
+def populate(
+    ledger: Ledger, provider_port: int, *, granted: int = GRANTED, deployment: dict | None = None, **limits
+) -> tuple[str, str]:
     award, model, provider, key = ledger.grant(granted), str(uuid7()), str(uuid7()), str(uuid7())
     entries = [
         (
@@ -92,6 +94,7 @@ def populate(ledger: Ledger, provider_port: int, *, granted: int = GRANTED, **li
                 provider=provider,
                 base_url=f"http://127.0.0.1:{provider_port}",
                 upstream_model="up",
+                **(deployment or {}),
             ),
         ),
     ]
@@ -228,4 +231,61 @@ def test_limits_hold_over_the_workers_together(tmp_path: Path):
             if node is not None and node.poll() is None:
                 node.kill()
                 node.wait()
+            ledger.close()
+
+
+def test_two_workers_keep_a_deployments_limit_together(tmp_path: Path):
+    with postgres() as server:
+        ledger = Ledger(server.dsn)
+        ready = tmp_path / "ready.json"
+        node = None
+
+        def limits() -> list[int]:
+            rows = ledger.connection.execute(
+                "SELECT route.value->>'limit' FROM settlement_gatewayprocess, jsonb_each(figures->'deployments') AS route"
+            )
+            return sorted(int(limit) for (limit,) in rows if limit is not None)
+
+        async def scenario():
+            nonlocal node
+            running = most = 0
+
+            async def count(request: ProviderRequest) -> None:
+                nonlocal running, most
+                running += 1
+                most = max(most, running)
+                await asyncio.sleep(0.02)
+                running -= 1
+                await answer_plainly(request)
+
+            provider = MockProvider()
+            await provider.start()
+            populate(ledger, provider.port, deployment={"max_concurrency": 3})
+            command = [sys.executable, "-c", _NODE, server.gateway_dsn, str(tmp_path / "journal"), str(ready)]
+            node = start(command)
+            await until(ready.exists)
+            port = json.loads(ready.read_text())["port"]
+
+            async def call() -> int:
+                client = await Client.connect(port)
+                answer = await client.call(CHAT)
+                client.close()
+                return answer.status
+
+            deadline = time.monotonic() + 15
+            while limits() != [1, 2]:  # a worker speaks of a route once it has used it
+                assert time.monotonic() < deadline, limits()
+                assert set(await asyncio.gather(*(call() for _ in range(4)))) == {200}
+                await asyncio.sleep(0.1)
+            provider.script = count
+            assert set(await asyncio.gather(*(call() for _ in range(40)))) == {200}
+            assert 1 < most <= 3
+            await provider.stop()
+
+        try:
+            run(scenario)
+        finally:
+            if node is not None:
+                node.send_signal(signal.SIGTERM)
+                node.wait(15)
             ledger.close()
