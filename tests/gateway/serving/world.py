@@ -1,6 +1,7 @@
 """A small world for the gateway: a provider on loopback, a database in memory, a real journal and server."""
 
 import asyncio
+import faulthandler
 import hashlib
 import json
 import time
@@ -37,7 +38,12 @@ def run[T](work: Callable[[], Awaitable[T]], seconds: float = 20) -> T:
         async with asyncio.timeout(seconds):
             return await work()
 
-    return uvloop.run(bounded())
+    # A loop that cannot be closed would hold up the tests for ever.
+    faulthandler.dump_traceback_later(120, exit=True)
+    try:
+        return uvloop.run(bounded())
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 class FakeLink:
