@@ -33,13 +33,13 @@ KEY = "dure-abcdefgh-0123456789abcdefghijklmnopqrstuv"
 INPUT, CACHED, OUTPUT = 120_000_000, 30_000_000, 480_000_000  # micro-won per million: ₩120, ₩30, ₩480
 
 
-def run[T](work: Callable[[], Awaitable[T]], seconds: float = 20) -> T:
+def run[T](work: Callable[[], Awaitable[T]], seconds: float = 60) -> T:
     async def bounded() -> T:
         async with asyncio.timeout(seconds):
             return await work()
 
     # A loop that cannot be closed would hold up the tests for ever.
-    faulthandler.dump_traceback_later(120, exit=True)
+    faulthandler.dump_traceback_later(seconds + 60, exit=True)
     try:
         return uvloop.run(bounded())
     finally:
