@@ -104,7 +104,9 @@ def line_of(ended: Ended) -> dict[str, Any]:
             "cost_micro_won": record.cost_micro_won,
         }
         if record.first_byte_at is not None:
+            # The loop's clock has a coarser grain than the wall's: no answer ends before it begins for that.
             line["first_byte_ms"] = _ms(record.first_byte_at - ended.received_at)
+            line["total_ms"] = max(line["total_ms"], line["first_byte_ms"])
     return {name: value for name, value in line.items() if value not in ("", {})}
 
 
