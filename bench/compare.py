@@ -34,10 +34,11 @@ from comparison.processes import allow_many_descriptors, end, free_port, python,
 
 STREAM_CHUNKS = 50
 #: The others are too slow for hundreds of streams at once, or do not pass them on as they come.
-STREAMING = {"direct", "dure", "nginx", "envoy", "tensorzero"}
+STREAMING = {"direct", "dure", "dure-unlimited", "nginx", "envoy", "tensorzero"}
 RATIOS = [
     ("plain requests/s", "plain", "requests_per_s", "dure", "envoy"),
     ("plain requests/s", "plain", "requests_per_s", "dure", "nginx"),
+    ("plain requests/s", "plain", "requests_per_s", "dure-unlimited", "envoy"),
     ("plain requests/s", "plain", "requests_per_s", "dure", "tensorzero"),
     ("plain requests/s", "plain", "requests_per_s", "dure", "portkey"),
     ("plain requests/s", "plain", "requests_per_s", "dure", "litellm"),
@@ -58,7 +59,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--streams", type=int, default=400)
-    parser.add_argument("--only", default="", help="comma-separated names of contenders")
+    parser.add_argument("--only", default="", help="names of contenders, separated by commas")
     parser.add_argument("--json", type=Path, default=Path("bench/results/compare.json"))
     options = parser.parse_args()
     if shutil.which("wrk") is None:

@@ -72,9 +72,9 @@ class Start:
         return process
 
 
-def dure(start: Start) -> Target:
+def dure(start: Start, *, limits: bool = True) -> Target:
     ours = Dure(start.folder, start.stack)
-    (secret,) = ours.populate(start.provider_port)
+    (secret,) = ours.populate(start.provider_port, limits=limits)
     process, port, _ = ours.worker()
     return ours.target(process, port, secret)
 
@@ -251,8 +251,14 @@ def portkey(start: Start) -> Target:
     return Target(port, process.pid, headers=headers)
 
 
+def dure_without_limits(start: Start) -> Target:
+    """As most awards are: none of the six limits is set, all else is the same."""
+    return dure(start, limits=False)
+
+
 CONTENDERS: dict[str, Callable[[Start], Target]] = {
     "dure": dure,
+    "dure-unlimited": dure_without_limits,
     "nginx": nginx,
     "envoy": envoy,
     "tensorzero": tensorzero,

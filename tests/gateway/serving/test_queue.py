@@ -322,3 +322,26 @@ def test_a_flood_of_hang_ups_and_calls_loses_nobody(tmp_path):
             assert {record.status for record in here.records()} == {"completed"}
 
     run(scenario)
+
+
+def test_the_escrow_of_an_award_whose_only_call_waits_may_be_swept_meanwhile(tmp_path):
+    """Found by chaos: the call then leased into an escrow that nobody knew, and its money stayed there."""
+
+    async def scenario():
+        async with world(tmp_path) as here:
+            other = second_award(here)
+            here.publish("deployment", here.deployment_entry(max_concurrency=1))
+            gate = Gate(here)
+            first = await begin(here, "first")
+            waiting = await begin(here, "waiting", OTHER_KEY)
+            assert other in here.keeper.escrows
+            here.keeper.sweep_idle()
+            assert other not in here.keeper.escrows
+            gate.let(2)
+            assert {answer.status for answer in await asyncio.gather(first, waiting)} == {200}
+            for award, escrow in here.keeper.escrows.items():
+                leased = here.bank.escrow["here", award]
+                assert (escrow.held, escrow.free + escrow.spent) == (0, leased)
+            assert other in here.keeper.escrows
+
+    run(scenario)

@@ -74,6 +74,11 @@ class Charge:
         self.permit: Permit | None = None
         self.fitted = False
 
+    def find_escrow(self) -> None:
+        """To be called before money is asked for: while the call waited for something else, an escrow with nothing
+        in it may have been swept away, and what is leased into it then would be nobody's."""
+        self.escrow = self._gateway.keeper.escrow(self._offer.award.id)
+
     @property
     def counted_tokens(self) -> int:
         """What the request counts for in tokens per minute, like OpenAI's."""

@@ -203,6 +203,7 @@ class Relay:
         """Hold the worst case and go, or leave the place to others and wait for money."""
         keeper = self._gateway.keeper
         charge = self._charge
+        charge.find_escrow()
         if keeper.try_hold(charge.escrow, charge.hold, self._request.received_at):
             self._has_money = True
             self._take(route)
@@ -213,6 +214,7 @@ class Relay:
 
     def _wait_for_money(self) -> None:
         charge = self._charge
+        charge.find_escrow()
         self._waiter = self._gateway.keeper.wait(
             charge.escrow, charge.hold, granted=self._money_came, refused=self._refused
         )
