@@ -428,7 +428,7 @@ def test_a_first_token_that_does_not_come_is_asked_for_once_elsewhere(tmp_path):
             assert (await here.call(STREAM)).status == 200
             record = here.records()[-1]
             assert outcomes(record) == [(here.deployment, "timeout"), (entry.id, "answered")]
-            assert record.tries[0].ms >= 60
+            assert record.tries[0].ms >= 55  # the loop and the wall do not tick together
 
     run(scenario)
 

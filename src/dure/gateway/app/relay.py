@@ -387,7 +387,7 @@ class Relay:
             seconds = self._gateway.now() - self._taken_at
         if self._tries is None:
             self._tries = []
-        self._tries.append(Attempt(deployment=self._route.uuid, outcome=outcome, ms=int(seconds * 1000)))
+        self._tries.append(Attempt(deployment=self._route.uuid, outcome=outcome, ms=round(seconds * 1000)))
         self._noted = True
 
     def _leave_deployment(self) -> None:
