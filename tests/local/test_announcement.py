@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dure.local.announcement import instructions
+from dure.local.announcement import CommandLine, instructions
 
 
 def summary(users: list[dict[str, str]], key: str | None) -> dict[str, Any]:
@@ -46,3 +46,13 @@ def test_a_demonstration_that_an_earlier_start_built_is_not_denied() -> None:
 
 def test_the_sign_in_page_is_named() -> None:
     assert "http://p/account/login/" in instructions(summary([USER], None), model_url="", has_demo=True)
+
+
+def test_what_to_look_at_next_is_said_as_it_is_typed_here() -> None:
+    shown = summary([USER], "dure-secret") | {"demo_award": "4d67"}
+    said = instructions(
+        shown, model_url="http://m", has_demo=True, dure=CommandLine(".venv/bin/dure", "--data '/a folder'")
+    )
+    assert "http://p/awards/4d67/" in said
+    assert ".venv/bin/dure usage list --award 4d67 --data '/a folder'\n" in said
+    assert ".venv/bin/dure ledger verify --data '/a folder'" in said

@@ -1,6 +1,8 @@
 """`dure up`: everything on this machine."""
 
 import os
+import shlex
+import sys
 from pathlib import Path
 
 import click
@@ -31,7 +33,7 @@ def up(
     next start. When all is ready DIR/ready.json is written (addresses, sign-ins, process ids); logs are in
     DIR/logs. With DURE_DATABASE_URL that PostgreSQL is used instead of the embedded one.
     """
-    from dure.local.announcement import Progress
+    from dure.local.announcement import CommandLine, Progress
     from dure.local.supervisor import Supervisor, Wish
 
     data: Path = _context.data_folder()
@@ -45,6 +47,10 @@ def up(
         timings=timings,
         database_url=os.environ.get("DURE_DATABASE_URL", ""),
         gateway_database_url=os.environ.get("DURE_GATEWAY_DATABASE_URL", ""),
+        dure=CommandLine(
+            program=sys.argv[0] if Path(sys.argv[0]).name == "dure" else "dure",
+            data_option=shlex.join(["--data", str(data)]) if _context.named_folder() else "",
+        ),
     )
     progress = Progress()
     progress.hello(data)

@@ -6,12 +6,26 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from dure import __version__
 from dure.local.model import NAME as MODEL
 
 COLUMN = 10
+
+
+class CommandLine(NamedTuple):
+    """How a command of ours is typed here: the program, and the option that finds this instance ("" if it does so by
+    itself)."""
+
+    program: str = "dure"
+    data_option: str = ""
+
+    def command(self, words: str) -> str:
+        return f"{self.program} {words}{' ' if self.data_option else ''}{self.data_option}"
+
+
+PLAIN = CommandLine()
 
 
 @dataclass
@@ -63,11 +77,13 @@ class Progress:
             self.out.write(f"\r\x1b[2K{text[: shutil.get_terminal_size().columns - 1]}")
             self.out.flush()
 
-    def ready(self, summary: dict[str, Any], *, model_url: str, has_demo: bool, timings: bool) -> None:
+    def ready(
+        self, summary: dict[str, Any], *, model_url: str, has_demo: bool, dure: CommandLine, timings: bool
+    ) -> None:
         took = time.monotonic() - self.began_at
         if timings:
             self._line("\n".join(["", *self._timings()]))
-        said = instructions(summary, model_url=model_url, has_demo=has_demo)
+        said = instructions(summary, model_url=model_url, has_demo=has_demo, dure=dure)
         self._line(f"\nReady after {took:.1f} s.\n\n{said}\n\nCtrl-C stops everything; the data stays.")
 
     def stopping(self) -> None:
@@ -104,8 +120,10 @@ class Progress:
             pass  # nobody reads any more; the parts go on
 
 
-def instructions(summary: dict[str, Any], *, model_url: str, has_demo: bool) -> str:
-    """Addresses, sign-ins and two snippets that work when pasted.
+def instructions(
+    summary: dict[str, Any], *, model_url: str, has_demo: bool, dure: CommandLine = PLAIN
+) -> str:
+    """Addresses, sign-ins, two snippets that work when pasted, and where to look after that.
 
     `model_url` is where the embedded model is served ("" if it is not); `has_demo` whether the data holds the
     demonstration, which an earlier start may have built.
@@ -120,20 +138,24 @@ def instructions(summary: dict[str, Any], *, model_url: str, has_demo: bool) -> 
         blocks[-1] += f"\nAPI key   {key}"
         blocks.append(_curl(gateway, key))
         blocks.append(_python(gateway, key))
+        if award := summary.get("demo_award"):
+            blocks.append(_afterwards(portal, award, dure))
         if not model_url:
             blocks.append(
                 "No model runs here (--no-model): these calls are refused with model_unavailable until a catalogue"
                 f"\nsays where {MODEL} is served (docs/catalogue-format.md)."
             )
     elif users:
-        blocks.append("The demonstration's API key was revoked. Issue another: dure keys issue --award ID")
+        blocks.append(
+            f"The demonstration's API key was revoked. Issue another: {dure.command('keys issue --award ID')}"
+        )
     else:
         if model_url:
             blocks[-1] += f"\nModel     {model_url}  ({MODEL}; docs/catalogue-format.md says how to offer it)"
         blocks.append(
             "The demonstration of an earlier start is still in this data; nothing was added to it."
             if has_demo
-            else "There is no demonstration here. `dure --help` shows how to add organisations, awards and keys."
+            else f"There is no demonstration here. `{dure.program} --help` shows how to add organisations, awards and keys."
         )
     return "\n\n".join(blocks)
 
@@ -154,6 +176,14 @@ def _curl(gateway: str, key: str) -> str:
 curl {gateway}/v1/chat/completions \\
   -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \\
   -d '{{"model": "{MODEL}", "messages": [{{"role": "user", "content": "Hello!"}}], "max_tokens": 60}}'"""
+
+
+def _afterwards(portal: str, award: str, dure: CommandLine) -> str:
+    return f"""\
+What the calls have cost, and what is left:
+  {portal}/awards/{award}/   (sign in as the developer)
+  {dure.command(f"usage list --award {award}")}
+  {dure.command("ledger verify")}"""
 
 
 def _python(gateway: str, key: str) -> str:

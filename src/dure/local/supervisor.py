@@ -51,6 +51,7 @@ class Wish:
     timings: bool = False
     database_url: str = ""
     gateway_database_url: str = ""
+    dure: announcement.CommandLine = announcement.PLAIN
 
 
 class Supervisor:
@@ -115,6 +116,7 @@ class Supervisor:
             self._summary(),
             model_url=self._model_url,
             has_demo=self._has_demo,
+            dure=self._wish.dure,
             timings=self._wish.timings,
         )
 
@@ -406,6 +408,7 @@ class Supervisor:
             "gateway_url": self._gateway_url,
             "demo_api_key": self._demo.get("demo_api_key"),
             "demo_users": self._demo.get("demo_users", []),
+            "demo_award": self._demo.get("demo_award"),
             "pids": self._pids(),
         }
 
