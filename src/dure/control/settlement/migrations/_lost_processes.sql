@@ -128,7 +128,7 @@ BEGIN
 END $$;
 REVOKE EXECUTE ON FUNCTION settlement_cover_late_usage, settlement_pay_late_usage FROM PUBLIC;
 
--- As before (`_units_and_tries.sql`), and for a process that was declared lost.
+-- As before (`_gateway_api.sql`), with units and tries, and for a process that was declared lost.
 CREATE OR REPLACE FUNCTION gateway_api.post_usage(p_process uuid, p_after bigint, p_up_to bigint, p_records text)
 RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
