@@ -2,6 +2,8 @@
 
 import pytest
 
+from dure.gateway.protocol import http_answer
+
 from .cases import Case, cases, unescaped
 from .wire import Provider, bytewise
 
@@ -83,3 +85,11 @@ def test_the_corpus_names_every_family():
         "line",
     }
     assert len(CASES) == 91
+
+
+def test_a_line_with_a_secret_is_not_remembered():
+    head = b"HTTP/1.1 200 OK\r\nserver: known\r\nSet-Cookie: session=hunter2\r\ncontent-length: 0\r\n\r\n"
+    assert Provider().send(head).outcome.startswith("gives")
+    kept = repr(vars(http_answer))
+    assert "server: known" in kept
+    assert "hunter2" not in kept

@@ -4,6 +4,7 @@ import httptools
 import pytest
 
 from dure.gateway.io.http_server import ServerLimits
+from dure.gateway.protocol import http_request
 
 from .cases import Case, cases, unescaped
 from .wire import Client, bytewise
@@ -109,3 +110,12 @@ def test_too_many_bytes_ahead_are_not_read():
     client.service.answer_all()
     assert len(client.service.got) == 101
     assert not client.transport.paused
+
+
+@pytest.mark.parametrize("name", ["Authorization", "x-api-key", "api-key", "Cookie", "proxy-authorization"])
+def test_a_line_with_a_secret_is_not_remembered_beyond_its_connection(name):
+    head = f"GET / HTTP/1.1\r\nhost: x\r\nx-remembered-{name}: plain\r\n{name}: dure_hunter2_{name}\r\n\r\n"
+    assert Client().send(head.encode()).outcome[0].startswith("serves")
+    kept = repr(vars(http_request))
+    assert f"x-remembered-{name}: plain" in kept
+    assert f"hunter2_{name}" not in kept

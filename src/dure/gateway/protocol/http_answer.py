@@ -10,10 +10,12 @@ import re
 from dure.gateway.protocol.http1 import FORWARDED_RESPONSE_HEADERS
 from dure.gateway.protocol.http_reading import (
     BETWEEN,
+    NEVER_REMEMBERED,
     Chunks,
     HeadLines,
     Malformed,
     TooLarge,
+    check_coding,
     match_chunk_head,
     match_field,
 )
@@ -192,10 +194,7 @@ class AnswerReader:
         length = headers.get(b"content-length")
         coding = headers.get(b"transfer-encoding")
         if coding is not None:
-            if length is not None:
-                raise Malformed("both Content-Length and Transfer-Encoding")
-            if not http11 or coding.lower() != b"chunked":
-                raise Malformed("a transfer coding other than chunked")
+            check_coding(coding, with_length=length is not None, http11=http11)
         if length is not None and (
             not length.isdigit()
             or len(length) > _LENGTH_DIGITS
@@ -276,10 +275,11 @@ def _field(line: bytes) -> tuple[bytes, bytes | None] | None:
         return name, plain
     if match_field(line) is None:
         return None
+    remembered = name not in NEVER_REMEMBERED and len(line) <= _LONGEST_KNOWN
     if name not in _KEPT_HEADERS:
         name = b""
     value = plain if said.isascii() and b"\t" not in said else None
-    if len(line) <= _LONGEST_KNOWN:
+    if remembered:
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
         _known[line] = (name, value)

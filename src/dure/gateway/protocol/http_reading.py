@@ -7,6 +7,9 @@ depends on how they were cut.
 import re
 from collections.abc import Callable
 
+#: Headers that may hold a secret, though nobody here looks at them: their lines are not kept either.
+NEVER_REMEMBERED = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"})
+
 #: A header line without its end: name and value.
 match_field = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++):([\t\x20-\x7e\x80-\xff]*+)").fullmatch
 #: What no line of a head may hold; of its end, CR LF, only the two together are not one of these.
@@ -26,6 +29,14 @@ class Malformed(Exception):
 
 class TooLarge(Exception):
     """Well-formed as far as it came, and more than is taken."""
+
+
+def check_coding(coding: bytes, *, with_length: bool, http11: bool) -> None:
+    """Raise for a Transfer-Encoding beside a length, before HTTP/1.1, or that is more than chunked (RFC 9112 §6.1)."""
+    if with_length:
+        raise Malformed("both Content-Length and Transfer-Encoding")
+    if not http11 or coding.lower() != b"chunked":
+        raise Malformed("a transfer coding other than chunked")
 
 
 class HeadLines:

@@ -15,7 +15,16 @@ import re
 from dure.gateway.protocol import errors
 from dure.gateway.protocol.errors import Refusal
 from dure.gateway.protocol.http1 import FORWARDED_MESSAGES_HEADERS, FORWARDED_REQUEST_HEADERS
-from dure.gateway.protocol.http_reading import NO_FIELD, Chunks, HeadLines, Malformed, TooLarge, match_field
+from dure.gateway.protocol.http_reading import (
+    NEVER_REMEMBERED,
+    NO_FIELD,
+    Chunks,
+    HeadLines,
+    Malformed,
+    TooLarge,
+    check_coding,
+    match_field,
+)
 
 #: The headers that are looked at; all others are read past.
 KEPT_HEADERS = (
@@ -53,7 +62,7 @@ _known: dict[bytes, tuple[bytes, bytes]] = {}
 _known_first: dict[bytes, tuple[bytes, bytes, bool]] = {}
 _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 256
-_REMEMBERED = frozenset({b"", b"connection", b"content-type", b"host"})
+_REMEMBERED = frozenset({b"connection", b"content-type", b"host"})
 _SECRETS = frozenset({b"api-key", b"authorization", b"x-api-key"})
 
 
@@ -274,10 +283,7 @@ class RequestReader:
         length = headers.get(b"content-length")
         coding = headers.get(b"transfer-encoding")
         if coding is not None:
-            if length is not None:
-                raise Malformed("both Content-Length and Transfer-Encoding")
-            if not http11 or coding.lower() != b"chunked":
-                raise Malformed("a transfer coding other than chunked")
+            check_coding(coding, with_length=length is not None, http11=http11)
             self._state = _CHUNKED
             self._chunks = Chunks(max_bytes=self._max_body)
         elif length is None or length == b"0":
@@ -357,7 +363,9 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
         return name, value
     if match_field(line) is None:
         raise Malformed(NO_FIELD)
+    remembered = name in _REMEMBERED
     if name not in _LOOKED_AT:
+        remembered = name not in NEVER_REMEMBERED
         name = value = b""
     else:
         if name in _DECEPTIVE:
@@ -366,7 +374,7 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
             raise Malformed("a header that is looked at is not ASCII")
         if name == b"host" and _match_host(value) is None:
             value = b""
-    if name in _REMEMBERED and len(line) <= _LONGEST_KNOWN:
+    if remembered and len(line) <= _LONGEST_KNOWN:
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
         _known[line] = (name, value)
