@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from dure.cli._networks import Networks
+from dure.contracts.directory import HIGHEST_LIMIT
 
 NONE = "none"
 
@@ -19,8 +20,8 @@ class Count(click.ParamType[int | str]):
         text = str(value).strip().replace(",", "")
         if text == NONE:
             return NONE
-        if not text.isascii() or not text.isdigit() or not 1 <= int(text[:12]) <= 2_000_000_000:
-            self.fail(f"{value!r} is not a whole number from 1 to 2000000000, or {NONE}.", param, ctx)
+        if not text.isascii() or not text.isdigit() or not 1 <= int(text[:12]) <= HIGHEST_LIMIT:
+            self.fail(f"{value!r} is not a whole number from 1 to {HIGHEST_LIMIT}, or {NONE}.", param, ctx)
         return int(text)
 
 

@@ -41,6 +41,8 @@ Endpoint = Literal[
     "images.generations",
 ]
 Dialect = Literal["openai", "llama.cpp", "anthropic"]
+#: The most that a limit of an award or a key can be set to; more is no limit.
+HIGHEST_LIMIT = 2_000_000_000
 
 
 class KeyEntry(msgspec.Struct, frozen=True, omit_defaults=True):

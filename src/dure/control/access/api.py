@@ -6,8 +6,8 @@ from uuid import UUID
 
 from ninja import Field, Router, Schema, Status
 
+from dure.contracts.directory import HIGHEST_LIMIT
 from dure.control.access import selectors, services
-from dure.control.access.limits import MOST
 from dure.control.access.services import IssuedKey, KeyLimits
 from dure.control.foundation import clock
 from dure.control.foundation.http import Request
@@ -50,15 +50,15 @@ class KeyLimitsIn(Schema):
 
     models: list[str] = Field(default_factory=list, max_length=200)
     networks: list[str] = Field(default_factory=list, max_length=50)
-    requests_per_minute: int | None = Field(None, ge=1, le=MOST)
-    tokens_per_minute: int | None = Field(None, ge=1, le=MOST)
-    concurrency: int | None = Field(None, ge=1, le=MOST)
+    requests_per_minute: int | None = Field(None, ge=1, le=HIGHEST_LIMIT)
+    tokens_per_minute: int | None = Field(None, ge=1, le=HIGHEST_LIMIT)
+    concurrency: int | None = Field(None, ge=1, le=HIGHEST_LIMIT)
 
 
 class LimitsIn(KeyLimitsIn):
     """`max_tokens_ceiling` is the longest answer, in tokens."""
 
-    max_tokens_ceiling: int | None = Field(None, ge=1, le=MOST)
+    max_tokens_ceiling: int | None = Field(None, ge=1, le=HIGHEST_LIMIT)
 
 
 class LimitsOut(Schema):

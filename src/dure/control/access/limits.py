@@ -10,10 +10,10 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from dure.contracts.directory import HIGHEST_LIMIT
 from dure.control.catalogue import selectors as catalogue
 from dure.control.foundation.errors import Invalid
 
-MOST = 2_000_000_000
 MOST_NAMES = 200
 MOST_NETWORKS = 50
 
@@ -67,10 +67,10 @@ def columns(changes: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, A
 
 
 def _count(name: str, value: int | None) -> int | None:
-    if value is not None and not 1 <= value <= MOST:
+    if value is not None and not 1 <= value <= HIGHEST_LIMIT:
         raise Invalid(
             "limit_out_of_range",
-            _("A limit is a whole number from 1 to %(most)s.") % {"most": MOST},
+            _("A limit is a whole number from 1 to %(most)s.") % {"most": HIGHEST_LIMIT},
             field=name,
             remedy=_("Leave it out for no limit."),
         )

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from ninja import Field, Router, Schema, Status
 
+from dure.contracts.directory import HIGHEST_LIMIT
 from dure.contracts.money import MICRO_WON_PER_WON
 from dure.control.access.services import Limits
 from dure.control.foundation import clock
@@ -97,10 +98,10 @@ class AwardLimitsIn(Schema):
     """null and an empty list mean no limit; `networks` are CIDR."""
 
     models: list[str] = Field(default_factory=list, max_length=200)
-    max_tokens_ceiling: int | None = Field(None, ge=1, le=2_000_000_000)
-    requests_per_minute: int | None = Field(None, ge=1, le=2_000_000_000)
-    tokens_per_minute: int | None = Field(None, ge=1, le=2_000_000_000)
-    concurrency: int | None = Field(None, ge=1, le=2_000_000_000)
+    max_tokens_ceiling: int | None = Field(None, ge=1, le=HIGHEST_LIMIT)
+    requests_per_minute: int | None = Field(None, ge=1, le=HIGHEST_LIMIT)
+    tokens_per_minute: int | None = Field(None, ge=1, le=HIGHEST_LIMIT)
+    concurrency: int | None = Field(None, ge=1, le=HIGHEST_LIMIT)
     networks: list[str] = Field(default_factory=list, max_length=50)
 
 

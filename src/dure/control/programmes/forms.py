@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from dure.contracts.directory import HIGHEST_LIMIT
 from dure.control.foundation import clock
 
 _VALIDITIES = [
@@ -37,7 +38,7 @@ class _ListField(forms.CharField):
 class _CountField(forms.IntegerField):
     def __init__(self, **kwargs: Any) -> None:
         widget = forms.NumberInput(attrs={"class": "input", "inputmode": "numeric"})
-        super().__init__(required=False, min_value=1, max_value=2_000_000_000, widget=widget, **kwargs)
+        super().__init__(required=False, min_value=1, max_value=HIGHEST_LIMIT, widget=widget, **kwargs)
 
 
 class KeyLimitsForm(forms.Form):
