@@ -52,7 +52,7 @@ class LossView:
 class GatewayProcessView:
     """A gateway process that holds escrow or a journal not yet posted to its end.
 
-    `figures` is what its last heartbeat told (`dure.gateway.app.figures`); an older gateway leaves some out.
+    `figures` is what its last heartbeat told (`dure.gateway.app.seen.figures`); an older gateway leaves some out.
     """
 
     id: UUID

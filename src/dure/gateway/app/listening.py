@@ -89,7 +89,7 @@ def _address(host: str, port: int) -> tuple[int, int, int, str, tuple[object, ..
 # Handing over
 
 
-class Offer:
+class HandOver:
     """Gives a node's listening sockets to the next node that asks. `signal_number` is sent when one does."""
 
     def __init__(self, host: str, port: int, signal_number: int) -> None:

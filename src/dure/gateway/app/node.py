@@ -26,7 +26,7 @@ from pathlib import Path
 import msgspec
 
 from dure.gateway.app.config import WorkerConfig
-from dure.gateway.app.listening import Offer, PortInUse, listen, open_socket
+from dure.gateway.app.listening import HandOver, PortInUse, listen, open_socket
 from dure.gateway.app.shipper import ShipperConfig, run_shipper
 from dure.gateway.app.worker import run_worker
 
@@ -103,7 +103,7 @@ class Node:
     stopping: int = 0
     workers: list[Child] = field(default_factory=list)
     shipper: Child | None = None
-    offer: Offer | None = None
+    hand_over: HandOver | None = None
     shared: bool = False
     hangup_stops: bool = False
     stop_began: float = 0.0
@@ -124,7 +124,7 @@ class Node:
             for number, own in enumerate(sockets, 1)
         ]
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        self.offer = Offer(config.host, self.port, signal.SIGIO)
+        self.hand_over = HandOver(config.host, self.port, signal.SIGIO)
         try:
             while self._step():
                 self._wait()
@@ -140,8 +140,8 @@ class Node:
         """Reap, restart, announce, stop; false once there is nothing left to watch over."""
         self._reap()
         if not self.stopping:
-            assert self.offer is not None
-            self.offer.open()
+            assert self.hand_over is not None
+            self.hand_over.open()
             for child in (*self.workers, self.shipper):
                 if child is not None and not child.pid and time.monotonic() >= child.start_at:
                     self._start(child)
@@ -163,8 +163,8 @@ class Node:
             logger.info("workers read their certificate again and begin new log files")
             self._signal_workers(signal.SIGHUP)
         elif number == signal.SIGIO:
-            assert self.offer is not None
-            self.offer.answer([listener for child in self.workers for listener in child.sockets])
+            assert self.hand_over is not None
+            self.hand_over.answer([listener for child in self.workers for listener in child.sockets])
         elif number in {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}:
             self._begin_stop()
 
@@ -201,8 +201,8 @@ class Node:
 
     def _close_sockets(self) -> None:
         """Accept nothing more, unless another node has these sockets too."""
-        if self.offer is not None:
-            self.offer.close()
+        if self.hand_over is not None:
+            self.hand_over.close()
         for child in self.workers:
             child.close_sockets()
 
@@ -240,8 +240,8 @@ class Node:
                     os.close(other.ready_fd)
                 if other is not None and other is not child:
                     other.close_sockets()
-            if self.offer is not None:
-                self.offer.close()
+            if self.hand_over is not None:
+                self.hand_over.close()
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it can be heard
             # A shipper that is told to end before it can hear would leave the last records unposted; it

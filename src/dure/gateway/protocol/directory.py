@@ -6,9 +6,7 @@ counts as withdrawn, because refusing a call is safer than honouring rules that 
 """
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from hashlib import sha256
-from uuid import UUID
 
 import msgspec
 
@@ -28,11 +26,6 @@ Listener = Callable[[str, str, DirectoryEntry | None], None]
 
 def key_digest(key: bytes) -> str:
     return sha256(key).hexdigest()
-
-
-@lru_cache(maxsize=65_536)
-def parsed_uuid(text: str) -> UUID:
-    return UUID(text)
 
 
 class Directory:

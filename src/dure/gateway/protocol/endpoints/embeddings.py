@@ -1,24 +1,22 @@
 """`/v1/embeddings`: input only."""
 
-from typing import Any
-
-from dure.contracts.directory import AwardEntry, Dialect, ModelEntry
+from dure.contracts.directory import AwardEntry, ModelEntry
 from dure.gateway.protocol.admission import Bounds, input_bounds
 from dure.gateway.protocol.calls import (
     Call,
-    encode_fields,
     model_name,
     number_of_prompts,
     text_bytes,
     top_level,
 )
-from dure.gateway.protocol.endpoints.base import Headers, ModelEndpoint
+from dure.gateway.protocol.endpoints.base import Headers
 from dure.gateway.protocol.endpoints.generating import GUARDED, STEERING
+from dure.gateway.protocol.endpoints.renaming import Renaming
 from dure.gateway.protocol.metering import Quantities
 from dure.gateway.protocol.openai import quantities_in
 
 
-class Embeddings(ModelEndpoint):
+class Embeddings(Renaming):
     name = "embeddings"
     path = "/v1/embeddings"
 
@@ -30,13 +28,6 @@ class Embeddings(ModelEndpoint):
 
     def bounds(self, call: Call, model: ModelEntry, award: AwardEntry) -> Bounds:
         return input_bounds(call, model)
-
-    def upstream_body(
-        self, call: Call, *, upstream_model: str, dialect: Dialect, output_limit: int | None
-    ) -> bytes:
-        fields: dict[str, Any] = dict(call.fields)
-        fields["model"] = upstream_model
-        return encode_fields(fields)
 
     def meter(self, call: Call, body: bytes, content_type: bytes) -> Quantities | None:
         counted = quantities_in(body)
