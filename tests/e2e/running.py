@@ -47,7 +47,6 @@ class Instance:
         self.folder = folder
         self.process: subprocess.Popen[bytes] | None = None
         self.screen = folder.with_suffix(".screen")
-        self.award = ""
 
     def up(self, *arguments: str, before: Sequence[str] = (), **environment: str) -> None:
         self.begin(*arguments, before=before, **environment)

@@ -5,6 +5,7 @@ The tests share one instance and run in their order: from the first start to the
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -54,12 +55,8 @@ def ask(instance: Instance, **body: Any) -> httpx.Response:
 
 def usage(instance: Instance) -> dict[str, dict[str, Any]]:
     """What `dure usage list` prints of the award with the demonstration key, by request."""
-    if not instance.award:
-        awards = lines(dure("awards", "list", "--json", "--data", instance.folder))
-        instance.award = next((award["id"] for award in awards if award["spent_micro_won"]), "")
-    if not instance.award:
-        return {}
-    printed = dure("usage", "list", "--award", instance.award, "--json", "--data", instance.folder)
+    award = instance.ready["demo_award"]
+    printed = dure("usage", "list", "--award", award, "--json", "--data", instance.folder)
     return {call["request_id"]: call for call in lines(printed)}
 
 
@@ -76,7 +73,7 @@ def snippet(instance: Instance, first: str, last: str) -> str:
 
 def test_ready_says_where_everything_is_to_its_owner_only(instance: Instance) -> None:
     ready = instance.ready
-    assert set(ready) == {"portal_url", "gateway_url", "demo_api_key", "demo_users", "pids"}
+    assert set(ready) == {"portal_url", "gateway_url", "demo_api_key", "demo_award", "demo_users", "pids"}
     assert sorted(ready["pids"]) == sorted(PARTS)
     assert all({"role", "email", "password"} <= set(user) for user in ready["demo_users"])
     for name in ("ready.json", "instance.json", "secret_key", "demo.json"):
@@ -128,6 +125,17 @@ def test_the_python_that_was_shown_works_when_pasted(instance: Instance) -> None
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def test_what_is_shown_to_look_at_afterwards_shows_a_call(instance: Instance) -> None:
+    request_id = ask(instance).headers["x-request-id"]
+    until(lambda: request_id in usage(instance), what="the call in the usage")
+    said = snippet(instance, "What the calls have cost", "ledger verify").splitlines()
+    page, used, verify = said[1].split()[0], *(shlex.split(line)[1:] for line in said[2:])
+    assert request_id in dure(*used, "--data", instance.folder).stdout
+    assert dure(*verify, "--data", instance.folder).returncode == 0
+    signed_out = httpx.get(page, trust_env=False, timeout=30)
+    assert (signed_out.status_code, "/login/" in signed_out.headers["location"]) == (302, True)
 
 
 def test_a_call_is_charged_to_the_token(instance: Instance) -> None:
