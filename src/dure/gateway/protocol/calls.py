@@ -28,7 +28,7 @@ class Call(msgspec.Struct):
     text; `only_text` is false where the prompt holds something else too (an image, audio, a file).
     `template_tokens` is what may be added to the text on its way to the model. `units` are upper bounds of
     meters that are not tokens. `meters` are the prices it is charged by, known once its model is.
-    `content_type` is that of the body for the provider, and `body` what its endpoint wants to keep of it
+    `content_type` is that of the body for the provider, and `kept` what its endpoint wants to keep of it
     beside the fields.
     """
 
@@ -49,7 +49,7 @@ class Call(msgspec.Struct):
     units: dict[str, int] = NOTHING
     meters: Mapping[str, int] = NOTHING
     content_type: bytes = JSON
-    body: Any = None
+    kept: Any = None
 
 
 _decode_fields = msgspec.json.Decoder(Fields).decode

@@ -162,11 +162,11 @@ class Messages(ModelEndpoint):
             )
         _read_messages(call)
         _read_tools(call)
-        call.body = LONG_CONTEXT_BETA in headers.get(b"anthropic-beta", b"")
+        call.kept = LONG_CONTEXT_BETA in headers.get(b"anthropic-beta", b"")
         return call
 
     def bounds(self, call: Call, model: ModelEntry, award: AwardEntry) -> Bounds:
-        if call.body and model.context_length < LONG_CONTEXT_TOKENS:
+        if call.kept and model.context_length < LONG_CONTEXT_TOKENS:
             raise Refusal(
                 400,
                 "context_not_offered",

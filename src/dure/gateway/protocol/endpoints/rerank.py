@@ -88,11 +88,11 @@ class Rerank(Renaming):
         call = Call(self.name, model, fields, sum(sizes.documents) + sizes.query * len(documents))
         call.prompts = len(documents)
         call.only_text = _only_text(fields["documents"])
-        call.body = sizes
+        call.kept = sizes
         return call
 
     def bounds(self, call: Call, model: ModelEntry, award: AwardEntry) -> Bounds:
-        sizes: _Documents = call.body
+        sizes: _Documents = call.kept
         whole_context = model.context_length * call.prompts
         input_tokens = whole_context
         if call.only_text:

@@ -52,11 +52,11 @@ class Speech(Renaming):
         text = typed(fields, "input", decode_str, "a string")
         if not text:
             raise missing("input", "'input' is missing: set it to the text to be spoken.")
-        call.body = _Text(len(text), len(text.encode()))
+        call.kept = _Text(len(text), len(text.encode()))
         return call
 
     def bounds(self, call: Call, model: ModelEntry, award: AwardEntry) -> Bounds:
-        text: _Text = call.body
+        text: _Text = call.kept
         units = units_of(character=text.characters)
         if not charged_by_tokens(call):
             return Bounds(0, 0, 1, 0, 0, units, units)
@@ -94,7 +94,7 @@ class Speech(Renaming):
 
 def counted(call: Call, usage: _Usage | None) -> Quantities | None:
     """The provider's count, with the characters, which need no provider; None where tokens are missing."""
-    text: _Text = call.body
+    text: _Text = call.kept
     read = usage.input_tokens if usage is not None else None
     written = (usage.output_tokens if usage is not None else 0) or 0
     if (read is None or min(read, written) < 0) and charged_by_tokens(call):
@@ -180,5 +180,5 @@ def _due(call: Call) -> int:
     OpenAI has twenty a second. English is spoken at some fifteen characters a second, Korean at some six
     syllables of three bytes each, so both come to a little more than one a byte.
     """
-    text: _Text = call.body
+    text: _Text = call.kept
     return text.bytes

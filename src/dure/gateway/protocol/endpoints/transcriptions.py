@@ -89,12 +89,12 @@ class _Recordings(ModelEndpoint):
         call.stream = _flag(form, "stream")
         _read_limits(call, form)
         call.content_type = content_type_with(boundary)
-        call.body = _Upload(form, model, file)
+        call.kept = _Upload(form, model, file)
         return call
 
     def bounds(self, call: Call, model: ModelEntry, award: AwardEntry) -> Bounds:
         """By the second: the recording's length and a little more, since decoders differ by a frame or two."""
-        upload: _Upload = call.body
+        upload: _Upload = call.kept
         file = upload.file
         milliseconds = audio.length_ms(upload.form.body, file.start, file.end)
         if milliseconds is None:
@@ -125,7 +125,7 @@ class _Recordings(ModelEndpoint):
     def upstream_body(
         self, call: Call, *, upstream_model: str, dialect: Dialect, output_limit: int | None
     ) -> bytes:
-        upload: _Upload = call.body
+        upload: _Upload = call.kept
         return b"".join(upload.form.replaced(upload.model, upstream_model.encode()))
 
     def meter(self, call: Call, body: bytes, content_type: bytes) -> Quantities | None:
