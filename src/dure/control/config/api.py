@@ -23,7 +23,7 @@ from dure.control.foundation.http import Request
 from dure.control.foundation.rest import check_audience
 
 #: Rooms with a router, in the order their operations are documented.
-ROOMS = ("identity", "catalogue", "programmes", "access", "settlement", "ledger")
+ROOMS = ("identity", "catalogue", "programmes", "calls", "applications", "access", "settlement", "ledger")
 
 
 def caller(request: Request) -> bool:

@@ -122,6 +122,8 @@ INSTALLED_APPS = [
     "dure.control.access",
     "dure.control.settlement",
     "dure.control.programmes",
+    "dure.control.calls",
+    "dure.control.applications",
     "dure.control.portal",
     # After our rooms, whose templates take the place of allauth's.
     "allauth",

@@ -1,0 +1,1 @@
+"""Applications to calls: written together, submitted once, decided in the open."""

@@ -1,0 +1,1 @@
+"""Calls, their rounds, steps, forms and eligibility rules."""
