@@ -1,0 +1,40 @@
+"""Who may do what with calls. Pure: an actor and values in, yes or no out.
+
+What is published is public, and stays so. A draft is its own agency's officers' alone.
+"""
+
+from uuid import UUID
+
+from dure.control.foundation.actors import Actor
+
+
+def may_manage(actor: Actor, agency_id: UUID | None) -> bool:
+    """Write, publish, extend and end: an officer of the programme's agency (any officer where it has none)."""
+    return actor.is_system or (actor.has("officer") and (agency_id is None or actor.acts_for(agency_id)))
+
+
+def may_see_call(actor: Actor, agency_id: UUID | None, state: str) -> bool:
+    return state != "draft" or may_manage(actor, agency_id)
+
+
+def may_ask(actor: Actor) -> bool:
+    """A question is asked by a person for the organisation they act for."""
+    return actor.kind == "person" and actor.person_id is not None and actor.organisation_id is not None
+
+
+def may_see_question(
+    actor: Actor, agency_id: UUID | None, *, state: str, organisation_id: UUID | None
+) -> bool:
+    """Answered ones are public; the others are the asking organisation's and the officers'."""
+    return (
+        state == "answered"
+        or may_manage(actor, agency_id)
+        or (organisation_id is not None and actor.organisation_id == organisation_id)
+    )
+
+
+def may_know_asker(actor: Actor, agency_id: UUID | None, organisation_id: UUID | None) -> bool:
+    """Who asked is never public: it would tell competitors who applies."""
+    return may_manage(actor, agency_id) or (
+        organisation_id is not None and actor.organisation_id == organisation_id
+    )
