@@ -9,6 +9,7 @@ from django.db.models import F, Q
 
 from dure.contracts.ids import uuid7
 from dure.control.foundation.triggers import append_only
+from dure.control.programmes.own_share import SIZE_CLASSES
 from dure.control.programmes.workflow import AWARD_STATES, PROGRAMME_STATES
 
 
@@ -30,6 +31,33 @@ class Programme(models.Model):
             models.CheckConstraint(
                 condition=Q(state__in=PROGRAMME_STATES), name="programmes_programme_state_known"
             )
+        ]
+
+
+class OwnContributionRule(models.Model):
+    """The own share (자부담) that a programme asks of organisations of one size, in basis points of the whole sum.
+
+    `least_micro_won` and `most_micro_won` bound the sum that follows. A size without a rule owes nothing.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    programme = models.ForeignKey(Programme, on_delete=models.PROTECT, related_name="own_contribution_rules")
+    size_class = models.CharField(max_length=16)
+    share_bp = models.IntegerField()
+    least_micro_won = models.BigIntegerField(default=0)
+    most_micro_won = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["programme", "size_class"], name="programmes_own_rule_once"),
+            models.CheckConstraint(
+                condition=Q(size_class__in=SIZE_CLASSES), name="programmes_own_rule_size_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(share_bp__gte=0, share_bp__lt=10_000, least_micro_won__gte=0)
+                & (Q(most_micro_won=None) | Q(most_micro_won__gte=F("least_micro_won"))),
+                name="programmes_own_rule_sound",
+            ),
         ]
 
 

@@ -1,0 +1,170 @@
+"""Questions about awards: what was granted, and what the ledger says became of it."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Literal
+from uuid import UUID
+
+from django.db.models import Q, QuerySet, Sum
+
+from dure.control.access import selectors as access
+from dure.control.foundation import audit
+from dure.control.foundation.actors import Actor
+from dure.control.foundation.errors import NotFound
+from dure.control.foundation.models import AuditEvent
+from dure.control.identity import selectors as identity
+from dure.control.identity.selectors import OrganisationView
+from dure.control.ledger import selectors as ledger
+from dure.control.programmes import rules
+from dure.control.programmes.models import Award
+from dure.control.programmes.selectors.values import AwardPage, AwardSums, AwardView, KeyUse, ref
+from dure.control.settlement import selectors as settlement
+
+PAGE_SIZES = (20, 50, 100)
+_ORDERS = {
+    "created": ("created_at", "pk"),
+    "granted": ("granted_micro_won", "pk"),
+    "name": ("name_ko", "pk"),
+    "until": ("valid_until", "pk"),
+}
+
+
+def award(*, actor: Actor, award_id: UUID) -> AwardView:
+    row = Award.objects.select_related("programme").filter(pk=award_id).first()
+    if row is None or not rules.may_see_award(actor, row.organisation_id):
+        raise NotFound
+    return award_views([row])[0]
+
+
+def awards(
+    *,
+    actor: Actor,
+    programme_slug: str = "",
+    organisation_id: UUID | None = None,
+    state: str = "",
+    search: str = "",
+    order: Literal["created", "granted", "name", "until"] = "created",
+    descending: bool = True,
+    page: int = 1,
+    page_size: int = 20,
+) -> AwardPage:
+    """The awards this actor may see: the platform all of them, an organisation its own, nobody else any."""
+    rows = _visible(actor)
+    if programme_slug:
+        rows = rows.filter(programme__slug=programme_slug)
+    if organisation_id is not None:
+        rows = rows.filter(organisation_id=organisation_id)
+    if state:
+        rows = rows.filter(state=state)
+    if search:
+        rows = rows.filter(
+            Q(name_ko__icontains=search)
+            | Q(name_en__icontains=search)
+            | Q(organisation__name_ko__icontains=search)
+            | Q(organisation__name_en__icontains=search)
+            | Q(organisation__slug__icontains=search)
+        )
+    total, page_size = rows.count(), min(max(page_size, 1), max(PAGE_SIZES))
+    page = min(max(page, 1), max(1, -(-total // page_size)))
+    names = _ORDERS.get(order, _ORDERS["created"])
+    ordered = rows.order_by(*(f"-{name}" if descending else name for name in names))
+    start = (page - 1) * page_size
+    return AwardPage(
+        items=award_views(list(ordered.select_related("programme")[start : start + page_size])),
+        total=total,
+        page=page,
+        page_size=page_size,
+        sums=_sums(rows),
+    )
+
+
+def award_names(*, award_ids: Collection[UUID]) -> dict[UUID, tuple[str, str]]:
+    """Korean and English name by id, for rows the caller may already see."""
+    rows = Award.objects.filter(pk__in=award_ids).values_list("pk", "name_ko", "name_en")
+    return {award_id: (korean, english) for award_id, korean, english in rows}
+
+
+def award_timeline(*, actor: Actor, award_id: UUID, limit: int = 50) -> list[AuditEvent]:
+    """What happened to an award and its keys, latest first."""
+    award(actor=actor, award_id=award_id)
+    return audit.events_for("award", award_id, limit=limit)
+
+
+def keys_with_use(*, actor: Actor, award_id: UUID) -> list[KeyUse]:
+    """An award's keys, newest first, with their latest call and what they have spent."""
+    found = access.keys(actor=actor, award_id=award_id)
+    used = settlement.last_used(key_ids=[key.id for key in found])
+    spent = {line.group: line for line in settlement.spend_by_key(award_ids=[award_id])}
+    return [
+        KeyUse(
+            key=key,
+            last_used_at=used.get(key.id),
+            calls=spent[key.id].calls if key.id in spent else 0,
+            cost_micro_won=spent[key.id].cost_micro_won if key.id in spent else 0,
+        )
+        for key in found
+    ]
+
+
+def award_views(rows: Sequence[Award]) -> list[AwardView]:
+    """Values for rows that were already judged visible (this room's services use it, too)."""
+    ids = [row.pk for row in rows]
+    held = ledger.balances_by_kind(owner_ids=ids, kinds=("award", "escrow"))
+    ending = [row.pk for row in rows if row.state == "returning"]
+    if ending:
+        # Rows were read before the balances: what was returned in between would look spent.
+        fresh = Award.objects.in_bulk(ending)
+        for row in rows:
+            if row.pk in fresh and fresh[row.pk].returned_micro_won != row.returned_micro_won:
+                row.refresh_from_db(fields=["returned_micro_won", "state", "closed_at"])
+                held |= ledger.balances_by_kind(owner_ids=[row.pk], kinds=("award", "escrow"))
+    organisations = identity.names_of({row.organisation_id for row in rows})
+    return [_award_view(row, held.get(row.pk, {}), organisations[row.organisation_id]) for row in rows]
+
+
+def _visible(actor: Actor) -> QuerySet[Award]:
+    if actor.is_platform:
+        return Award.objects.all()
+    if actor.organisation_id is None:
+        return Award.objects.none()
+    return Award.objects.filter(organisation_id=actor.organisation_id)
+
+
+def _sums(rows: QuerySet[Award]) -> AwardSums:
+    decided = rows.aggregate(granted=Sum("granted_micro_won"), returned=Sum("returned_micro_won"))
+    granted, returned = int(decided["granted"] or 0), int(decided["returned"] or 0)
+    # A subquery, not a list: the database joins, however many rows there are.
+    owners: Any = rows.values("pk")
+    held = ledger.balances_by_kind(owner_ids=owners, kinds=("award", "escrow"))
+    escrow = sum(kinds.get("escrow", 0) for kinds in held.values())
+    remaining = escrow + sum(kinds.get("award", 0) for kinds in held.values())
+    return AwardSums(
+        granted_micro_won=granted,
+        spent_micro_won=granted - returned - remaining,
+        escrow_micro_won=escrow,
+        remaining_micro_won=remaining,
+        returned_micro_won=returned,
+    )
+
+
+def _award_view(row: Award, held: dict[str, int], organisation: OrganisationView) -> AwardView:
+    escrow = held.get("escrow", 0)
+    remaining = held.get("award", 0) + escrow
+    return AwardView(
+        id=row.pk,
+        programme=ref(row.programme),
+        organisation=organisation,
+        name_ko=row.name_ko,
+        name_en=row.name_en,
+        state=row.state,
+        granted_micro_won=row.granted_micro_won,
+        spent_micro_won=row.granted_micro_won - row.returned_micro_won - remaining,
+        escrow_micro_won=escrow,
+        remaining_micro_won=remaining,
+        returned_micro_won=row.returned_micro_won,
+        valid_from=row.valid_from,
+        valid_until=row.valid_until,
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+        end_reason=row.end_reason,
+        closed_at=row.closed_at,
+    )

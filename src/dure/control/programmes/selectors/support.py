@@ -1,0 +1,42 @@
+"""What organisations have received, and what they bring themselves: asked by calls before anyone applies."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import F, Max, Sum
+
+from dure.control.programmes.models import Award, OwnContributionRule
+
+
+def support_received(
+    *, organisation_ids: Collection[UUID], programme_id: UUID | None = None, since: datetime | None = None
+) -> int:
+    """Micro-won of public money granted to these organisations together, less what came back unspent.
+
+    Of one programme if it is named, and of awards granted at or after `since`. Own contributions are not support.
+    """
+    rows = Award.objects.filter(organisation_id__in=organisation_ids)
+    if programme_id is not None:
+        rows = rows.filter(programme_id=programme_id)
+    if since is not None:
+        rows = rows.filter(created_at__gte=since)
+    total = rows.aggregate(total=Sum(F("granted_micro_won") - F("returned_micro_won")))["total"]
+    return int(total or 0)
+
+
+def open_awards_count(*, organisation_ids: Collection[UUID]) -> int:
+    """How many awards of these organisations together are open."""
+    return Award.objects.filter(organisation_id__in=organisation_ids, state="open").count()
+
+
+def own_contribution_bp(programme_id: UUID, size_class: str | None) -> int:
+    """The own share that a programme asks of organisations of this size, in basis points of the whole sum.
+
+    A size for which the programme has no rule owes nothing. Where the size is not stated (None), the highest share that
+    the programme asks of anyone: what an applicant must reckon with until it is.
+    """
+    rules = OwnContributionRule.objects.filter(programme_id=programme_id)
+    if size_class is None:
+        return rules.aggregate(most=Max("share_bp"))["most"] or 0
+    return rules.filter(size_class=size_class).values_list("share_bp", flat=True).first() or 0
