@@ -149,3 +149,13 @@ def test_relative_links_resolve(path: Path) -> None:
         if not found:
             broken.append(target)
     assert broken == []
+
+
+def test_whoever_stores_a_file_says_whose_it_is() -> None:
+    """A file that no row keeps is swept away a day later; a room that forgets loses what people handed in."""
+    storing, keeping = set(), set()
+    for path in (SOURCE / "control").rglob("*.py"):
+        room, text = path.relative_to(SOURCE / "control").parts[0], path.read_text()
+        storing |= {room} if "files.store(" in text else set()
+        keeping |= {room} if "files.keep(" in text else set()
+    assert storing - keeping == set()

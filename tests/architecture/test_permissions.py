@@ -23,7 +23,9 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from dure.control.access import services as access
 from dure.control.config.api import api
+from dure.control.foundation import notices
 from dure.control.foundation.actors import Actor
+from dure.control.foundation.models import Notice
 from dure.control.identity import selectors as identity_selectors
 from dure.control.identity import services as identity
 from dure.control.identity.models import Person
@@ -44,7 +46,7 @@ PEOPLE = {
 }
 PLATFORM = {"officer", "operator", "auditor"}
 #: Names of route parameters that say whose row it is.
-OWNED = {"award_id", "key_id"}
+OWNED = {"award_id", "key_id", "notice_id"}
 #: Django's and allauth's own views, which guard themselves.
 FRAMEWORK = {"set_language"}
 
@@ -180,7 +182,14 @@ def world(db: None) -> World:
     )
     owner = identity_selectors.actor_for(person_id=person.id)
     key = access.issue_key(actor=owner, award_id=award.id, name="secret")
-    made.others = {"award_id": award.id, "key_id": _key_id(key)}
+    notices.tell(
+        to=[person], title="Their notice", text="-", path="/awards/", action="Open", dedupe_key="theirs"
+    )
+    made.others = {
+        "award_id": award.id,
+        "key_id": _key_id(key),
+        "notice_id": Notice.objects.get(person_id=person.id).pk,
+    }
     return made
 
 

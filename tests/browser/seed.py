@@ -139,6 +139,7 @@ def main() -> None:
         process_ids=[UUID(gateways["asked"])],
         reason="전산실 화재로 서버와 디스크를 잃음",
     )
+    tell(people["startup"], f"/awards/{busy.id}/")
     settlement.publish_day_heads()
     settlement.verify_everything()
     json.dump(
@@ -155,6 +156,49 @@ def main() -> None:
         },
         sys.stdout,
     )
+
+
+def tell(person: Any, path: str) -> None:
+    """Notices of each kind; the last of them is read."""
+    from django.db import transaction
+
+    from dure.control.foundation import notices
+    from dure.control.foundation.actors import Actor
+
+    told: list[tuple[Any, str, str, str]] = [
+        (
+            "outcome",
+            "지원금이 확정되었습니다",
+            "고객 상담 요약 서비스 실증에 30,000원이 지원됩니다.",
+            "지원금 보기",
+        ),
+        (
+            "reminder",
+            "지원 기간이 90일 남았습니다",
+            "남은 금액은 기간이 끝나면 사업으로 돌아갑니다.",
+            "지원금 보기",
+        ),
+        (
+            "duty",
+            "보완 서류를 제출해 주십시오",
+            "담당자: 납세증명서의 유효기간이 지났습니다.\n새 증명서를 12월 3일 18시까지 올려 주십시오.",
+            "서류 올리기",
+        ),
+    ]
+    with transaction.atomic():
+        for category, title, text, action in told:
+            notices.tell(
+                to=[person],
+                title=title,
+                text=text,
+                path=path,
+                action=action,
+                dedupe_key=title,
+                category=category,
+            )
+    actor = Actor(kind="person", name=person.name, person_id=person.id)
+    (*_unread, first) = notices.notices(actor=actor).object_list
+    notices.mark_read(actor=actor, notice_id=first.id)
 
 
 def use(award: UUID, key: UUID, provider: UUID, *, days: int, calls: int, status: str = "") -> UUID:

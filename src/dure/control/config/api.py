@@ -23,7 +23,10 @@ from dure.control.foundation.http import Request
 from dure.control.foundation.rest import check_audience
 
 #: Rooms with a router, in the order their operations are documented.
-ROOMS = ("identity", "catalogue", "programmes", "calls", "applications", "access", "settlement", "ledger")
+ROOMS = (
+    *("identity", "catalogue", "programmes", "calls", "applications", "access", "settlement", "ledger"),
+    "foundation",
+)
 
 
 def caller(request: Request) -> bool:

@@ -226,6 +226,10 @@ STORAGES = {
 }
 WHITENOISE_MAX_AGE = 31_536_000
 MEDIA_ROOT = (DURE_DATA_DIR or REPOSITORY / "build") / "media"
+#: Where files that people hand in lie; several portals and workers share one folder.
+DURE_FILES_DIR = Path(
+    os.environ.get("DURE_FILES_DIR") or (DURE_DATA_DIR or REPOSITORY / "build") / "files"
+).resolve()
 
 # With no mail server set, notices are written to a folder where they can be read.
 if _smtp_host := os.environ.get("DURE_SMTP_HOST"):

@@ -60,3 +60,74 @@ class DirectoryEntry(models.Model):
     entry_id = models.CharField(max_length=80)
     version = models.BigIntegerField(unique=True)
     payload = models.TextField(null=True)
+
+
+class StoredFile(models.Model):
+    """The content of a file, once however often it is handed in; where it lies follows from its SHA-256."""
+
+    sha256 = models.CharField(max_length=64, primary_key=True)
+    size = models.BigIntegerField()
+    media_type = models.CharField(max_length=100)
+    stored_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["stored_at"], name="stored_file_age")]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(sha256__regex=r"^[0-9a-f]{64}$"), name="stored_file_is_sha256"
+            )
+        ]
+
+
+class FileOwner(models.Model):
+    """A row of some room holds a stored file; one that nobody holds is swept away."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    file = models.ForeignKey(StoredFile, on_delete=models.PROTECT, related_name="owners")
+    owner_kind = models.CharField(max_length=40)
+    owner_id = models.CharField(max_length=80)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["file", "owner_kind", "owner_id"], name="file_owner_once")
+        ]
+
+
+class Notice(models.Model):
+    """What a person is told in the portal, with the address (`path`) that does the next thing."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    person_id = models.UUIDField()
+    category = models.CharField(max_length=16)
+    title = models.CharField(max_length=300)
+    text = models.TextField()
+    path = models.CharField(max_length=500)
+    action = models.CharField(max_length=100)
+    dedupe_key = models.CharField(max_length=200)
+    created_at = models.DateTimeField()
+    read_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["person_id", "dedupe_key"], name="notice_told_once"),
+        ]
+        indexes = [
+            models.Index(fields=["person_id", "-created_at"], name="notice_latest"),
+            models.Index(
+                fields=["person_id"], name="notice_unread", condition=models.Q(read_at__isnull=True)
+            ),
+        ]
+
+
+class NoticePreference(models.Model):
+    """Whether a person wants notices of a category by e-mail as well. Duties always come."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    person_id = models.UUIDField()
+    category = models.CharField(max_length=16)
+    by_mail = models.BooleanField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["person_id", "category"], name="notice_preference_once")
+        ]

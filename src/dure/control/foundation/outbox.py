@@ -54,7 +54,9 @@ def deliver(*, limit: int = 100) -> int:
             if mail is None:
                 break
             try:
-                EmailMessage(mail.subject, mail.body, None, [mail.to]).send()
+                # RFC 3834: no vacation notice answers what a machine sent.
+                headers = {"Auto-Submitted": "auto-generated", "Content-Language": mail.language}
+                EmailMessage(mail.subject, mail.body, None, [mail.to], headers=headers).send()
             except Exception as error:  # noqa: BLE001 - an address or text no mail server takes fails in many ways
                 pause = min(FIRST_PAUSE * 2 ** min(mail.attempts, 12), LONGEST_PAUSE)
                 OutboxMail.objects.filter(pk=mail.pk).update(

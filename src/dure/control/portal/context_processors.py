@@ -6,6 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from dure.control.foundation import notices
 from dure.control.foundation.actors import Actor
 from dure.control.portal.navigation import menu_for
 
@@ -20,11 +21,16 @@ def portal(request: HttpRequest) -> dict[str, Any]:
         "actor": actor,
         "menu": SimpleLazyObject(lambda: menu_for(actor, request.path)),
         "memberships": SimpleLazyObject(lambda: _memberships(actor)),
+        "unread_notices": SimpleLazyObject(lambda: _unread(actor)),
         "display": display if display in DISPLAYS else DISPLAYS[0],
         "demonstration": settings.DURE_DEMO,
         "dure_version": settings.DURE_VERSION,
         "gateway_url": settings.DURE_GATEWAY_URL,
     }
+
+
+def _unread(actor: Actor) -> int:
+    return notices.unread_count(actor.person_id) if actor.person_id else 0
 
 
 def _memberships(actor: Actor) -> list[Any]:
