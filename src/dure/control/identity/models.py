@@ -11,6 +11,34 @@ from django.utils.translation import gettext_lazy as _
 
 from dure.contracts.ids import uuid7
 from dure.control.foundation import clock
+from dure.control.identity.facts import (
+    REGISTRATION_NUMBER_DIGITS,
+    Region,
+    SizeClass,
+    VerificationState,
+)
+from dure.control.identity.organisation_models import (
+    Delegation,
+    Invitation,
+    OrganisationDocument,
+    OwnershipLink,
+    ProgrammeRole,
+)
+
+__all__ = [
+    "Delegation",
+    "Invitation",
+    "Membership",
+    "Organisation",
+    "OrganisationDocument",
+    "OrganisationKind",
+    "OwnershipLink",
+    "Person",
+    "PersonalAccessToken",
+    "ProgrammeRole",
+    "Role",
+    "SignIn",
+]
 
 
 class OrganisationKind(models.TextChoices):
@@ -81,11 +109,46 @@ class Organisation(models.Model):
     demo = models.BooleanField(default=False)
     active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=clock.now)
+    registration_number = models.CharField(max_length=REGISTRATION_NUMBER_DIGITS, null=True, unique=True)
+    size_class = models.CharField(max_length=16, null=True, choices=SizeClass.choices)
+    founded_on = models.DateField(null=True)
+    region = models.CharField(max_length=5, null=True, choices=Region.choices)
+    employees = models.PositiveIntegerField(null=True)
+    website = models.URLField(default="", blank=True)
+    verification_state = models.CharField(
+        max_length=16, choices=VerificationState.choices, default=VerificationState.UNVERIFIED
+    )
+    verification_asked_at = models.DateTimeField(null=True)
+    verification_reason = models.CharField(max_length=500, default="", blank=True)
+    verified_at = models.DateTimeField(null=True)
 
     class Meta:
+        indexes = [
+            models.Index(
+                fields=["verification_asked_at"],
+                name="identity_organisation_queue",
+                condition=Q(verification_state="asked"),
+            )
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(kind__in=OrganisationKind.values), name="identity_organisation_kind_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(registration_number=None) | Q(registration_number__regex=r"^[0-9]{10}$"),
+                name="identity_organisation_number_form",
+            ),
+            models.CheckConstraint(
+                condition=Q(size_class=None) | Q(size_class__in=SizeClass.values),
+                name="identity_organisation_size_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(region=None) | Q(region__in=Region.values),
+                name="identity_organisation_region_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(verification_state__in=VerificationState.values),
+                name="identity_organisation_verification_known",
             ),
             models.CheckConstraint(
                 condition=Q(slug__regex=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"),

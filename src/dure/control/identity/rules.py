@@ -33,3 +33,23 @@ def may_manage_members(actor: Actor, organisation_id: UUID) -> bool:
 def may_grant_roles(actor: Actor, roles: frozenset[str]) -> bool:
     """Platform roles are given by the platform's operators alone."""
     return actor.has("operator") or roles.isdisjoint({"officer", "operator", "auditor"})
+
+
+def may_found(actor: Actor) -> bool:
+    """Anybody who is somebody; that their e-mail is verified is asked of the person."""
+    return actor.is_system or actor.person_id is not None
+
+
+#: Ministries and agencies are added by the platform's operators; what a person founds uses or offers models.
+FOUNDABLE_KINDS = ("startup", "sme", "public_body", "university", "institute", "provider")
+ALL_KINDS = (*FOUNDABLE_KINDS, *sorted(PLATFORM_KINDS))
+
+
+def may_manage_organisation(actor: Actor, organisation_id: UUID) -> bool:
+    """Profile, documents, ownership: the organisation's administrators, and the platform's operators."""
+    return actor.has("operator") or (actor.acts_for(organisation_id) and actor.has("administrator"))
+
+
+def may_verify(actor: Actor) -> bool:
+    """Verifying organisations, their documents and their ownership."""
+    return actor.has("officer")

@@ -14,28 +14,52 @@ from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import NotFound
 from dure.control.identity import rules
 from dure.control.identity.models import Membership, Organisation, Person, PersonalAccessToken, Role, SignIn
+from dure.control.identity.organisation_selectors import (
+    DocumentView,
+    OrganisationProfile,
+    ProgrammeRoleView,
+    documents,
+    has_programme_role,
+    ownership_group,
+    people_with_programme_role,
+    profile,
+    profiles,
+    programme_roles,
+    valid_document_kinds,
+)
 
 __all__ = [
+    "DocumentView",
     "MembershipView",
+    "OrganisationProfile",
     "OrganisationView",
     "PersonView",
+    "ProgrammeRoleView",
     "SignInView",
     "TokenView",
     "actor_for",
     "actor_for_token",
+    "documents",
+    "has_programme_role",
     "members_of",
     "memberships_of",
     "names_of",
     "organisation",
     "organisation_for",
     "organisations",
+    "ownership_group",
     "people",
     "people_to_notify",
+    "people_with_programme_role",
     "people_with_role",
     "person_by_email",
+    "profile",
+    "profiles",
+    "programme_roles",
     "sign_ins_of",
     "token",
     "tokens_of",
+    "valid_document_kinds",
 ]
 
 
