@@ -38,8 +38,8 @@ _AFTER_APPLICATION = frozenset(
         "report",
     }
 )
-#: Steps that come after the decision alone.
-_AFTER_DECISION = frozenset({"objection", "award", "report"})
+#: Steps that come after a decision alone; an objection may be to a review as well.
+_AFTER_DECISION = frozenset({"award", "report"})
 
 
 def problems(
