@@ -284,6 +284,7 @@ def test_others_rows_are_not_there(world: World) -> None:
 QUESTIONS = (
     "q search kind status model sort by book award next",
     "page size limit offset before after since until days",
+    "export",
 )
 
 

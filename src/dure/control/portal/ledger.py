@@ -4,22 +4,25 @@ Totals, heads and the outcome of recounts are everybody's. Single transfers name
 business they are, so they open to those who serve the whole platform.
 """
 
-import csv
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import get_language, gettext, pgettext
+from django.utils.translation import gettext_lazy as _
 
+from dure.control.foundation import exports
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import NotFound
+from dure.control.foundation.exports import Column
 from dure.control.foundation.http import Request, whole_number
 from dure.control.identity import selectors as identity
 from dure.control.identity.guards import public, requires
 from dure.control.ledger import selectors
+from dure.control.portal.templatetags import portal_ui
 from dure.control.portal.templatetags.portal_ui import in_my_language
 from dure.control.programmes import selectors as programmes
 
@@ -208,41 +211,36 @@ def _cause(view: selectors.TransferView) -> str:
 def book_csv(request: Request, book_id: UUID) -> HttpResponse:
     """The whole book, latest first, with what is needed to compute every hash again."""
     _book(book_id)
-    response = StreamingHttpResponse(_lines(book_id), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="ledger-{book_id}.csv"'
-    return response  # type: ignore[return-value]
-
-
-class _Echo:
-    """What csv.writer needs of a file: it hands the line back instead of keeping it."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def _plain(text: str) -> str:
-    """A note as text: spreadsheet programs would take one that begins like a formula for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
-
-
-def _lines(book_id: UUID) -> Iterator[str]:
-    writer = csv.writer(_Echo())
-    yield writer.writerow(
-        [
-            *("sequence", "id", "created_at", "kind", "unit", "debit_account", "debit_kind", "debit_owner"),
-            *("credit_account", "credit_kind", "credit_owner", "amount", "memo", "corrects"),
-            *("previous_hash", "hash"),
-        ]
+    return exports.table(
+        kind=exports.asked(request) or "csv",
+        name=f"ledger-{book_id}",
+        columns=_COLUMNS,
+        rows=_every_transfer(book_id),
     )
+
+
+def _every_transfer(book_id: UUID) -> Iterator[selectors.TransferView]:
     before: int | None = None
     while page := selectors.transfers(book_id=book_id, before_sequence=before, limit=1_000):
-        for one in page:
-            yield writer.writerow(
-                [
-                    *(one.sequence, one.id, one.created_at.isoformat(), one.kind, one.debit.unit),
-                    *(one.debit.id, one.debit.kind, one.debit.owner_id),
-                    *(one.credit.id, one.credit.kind, one.credit.owner_id),
-                    *(one.amount, _plain(one.memo), one.corrects_id or "", one.previous_hash, one.hash),
-                ]
-            )
+        yield from page
         before = page[-1].sequence
+
+
+_COLUMNS = (
+    Column("sequence", "№", "number"),
+    Column("id", _("Id")),
+    Column("created_at", _("Time"), "moment"),
+    Column("kind", _("Kind"), words=portal_ui.TRANSFER_KINDS),
+    Column("unit", _("Unit"), value=lambda one: one.debit.unit),
+    Column("debit_account", _("From: account"), "number", value=lambda one: one.debit.id),
+    Column("debit_kind", _("From: kind"), value=lambda one: one.debit.kind, words=portal_ui.ACCOUNT_KINDS),
+    Column("debit_owner", _("From: owner"), value=lambda one: one.debit.owner_id),
+    Column("credit_account", _("To: account"), "number", value=lambda one: one.credit.id),
+    Column("credit_kind", _("To: kind"), value=lambda one: one.credit.kind, words=portal_ui.ACCOUNT_KINDS),
+    Column("credit_owner", _("To: owner"), value=lambda one: one.credit.owner_id),
+    Column("amount", _("Amount"), "micro_won"),
+    Column("memo", _("Memo")),
+    Column("corrects", _("Corrects"), value=lambda one: one.corrects_id),
+    Column("previous_hash", _("Hash before")),
+    Column("hash", _("Hash")),
+)

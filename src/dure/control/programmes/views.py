@@ -1,6 +1,5 @@
 """Awards: the list, the award's page with its live parts, and its keys."""
 
-import csv
 from datetime import date, timedelta
 from typing import Any, get_args
 from uuid import UUID
@@ -15,10 +14,11 @@ from django.views.decorators.cache import never_cache
 from dure.contracts.usage import UsageStatus
 from dure.control.access import selectors as access
 from dure.control.access import services as keys
+from dure.control.foundation import exports
 from dure.control.foundation.errors import DureError, Forbidden, Invalid, NotFound
 from dure.control.foundation.http import Request, whole_number
 from dure.control.identity.guards import requires, signed_in
-from dure.control.programmes import selectors
+from dure.control.programmes import selectors, tables
 from dure.control.programmes.forms import AwardLimitsForm, KeyForm, KeyLimitsForm
 from dure.control.programmes.outlook import burn_chart, outlook
 from dure.control.programmes.snippets import snippets
@@ -34,6 +34,8 @@ _OVERLAP_HOURS = (1, 24, 72, 168)
 def awards(request: Request) -> HttpResponse:
     search, state = request.GET.get("q", "").strip()[:100], request.GET.get("state", "")
     state = state if state in AWARD_STATES else ""
+    if kind := exports.asked(request):
+        return tables.awards(kind, actor=request.actor, search=search, state=state)
     page = whole_number(request.GET.get("page", ""), most=_LAST_PAGE) or 1
     found = selectors.awards(actor=request.actor, search=search, state=state, page=page)
     context = {
@@ -140,23 +142,15 @@ def award_live(request: Request, award_id: UUID, part: str) -> HttpResponse:
 
 @signed_in
 def award_csv(request: Request, award_id: UUID) -> HttpResponse:
-    """The latest ten thousand calls that match the filters, with exact micro-won."""
+    """The calls that match the filters, latest first, with exact micro-won."""
     selectors.award(actor=request.actor, award_id=award_id)
     filters = _filters(request)
-    found = settlement.usage(
-        award_id=award_id, status=filters["status"] or None, model=filters["model"] or None, limit=10_000
+    return tables.calls(
+        exports.asked(request) or "csv",
+        award_id=award_id,
+        status=filters["status"] or None,
+        model=filters["model"] or None,
     )
-    columns = (
-        *("request_id", "opened_at", "closed_at", "model", "endpoint", "status", "http_status", "streamed"),
-        *("estimated", "input_tokens", "output_tokens", "cached_tokens", "cost_micro_won"),
-        *("uncovered_micro_won", "error_code"),
-    )
-    response = HttpResponse(content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="calls-{award_id}.csv"'
-    writer = csv.writer(response)
-    writer.writerow(columns)
-    writer.writerows([getattr(call, name) for name in columns] for call in found)
-    return response
 
 
 def _overlaps() -> list[tuple[int, str]]:

@@ -1,6 +1,5 @@
 """What a provider has earned, by day and model. Customers are never named to providers."""
 
-import csv
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
@@ -8,9 +7,11 @@ from uuid import UUID
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import get_language, gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from dure.contracts.money import MICRO_WON_PER_WON
-from dure.control.foundation import clock
+from dure.control.foundation import clock, exports
+from dure.control.foundation.exports import Column
 from dure.control.foundation.http import Request, whole_number
 from dure.control.foundation.money import format_won
 from dure.control.identity import selectors as identity
@@ -97,18 +98,28 @@ def earnings_live(request: Request) -> HttpResponse:
     return render(request, "settlement/earnings.html#figures", month_figures(_provider_id(request)))
 
 
+_EARNINGS = (
+    Column("group", _("By"), value=lambda one: one[0], words={"day": _("Day"), "model": _("Model")}),
+    Column("name", _("Day or model"), value=lambda one: one[1].group),
+    Column("calls", _("Calls"), "number", value=lambda one: one[1].calls),
+    Column("failed_calls", _("Failed calls"), "number", value=lambda one: one[1].failed_calls),
+    Column("input_tokens", _("Input"), "number", value=lambda one: one[1].input_tokens),
+    Column("output_tokens", _("Output"), "number", value=lambda one: one[1].output_tokens),
+    Column("cached_tokens", _("Cached"), "number", value=lambda one: one[1].cached_tokens),
+    Column("cost_micro_won", _("Charged"), "micro_won", value=lambda one: one[1].cost_micro_won),
+)
+
+
 @for_providers
 def earnings_csv(request: Request) -> HttpResponse:
     """By day and by model, money in exact micro-won: what an invoice is checked against."""
     provider_id, days = _provider_id(request), _days(request)
     since = _today() - timedelta(days=days - 1)
-    response = HttpResponse(content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="earnings-{since}-{_today()}.csv"'
-    response.write("\N{ZERO WIDTH NO-BREAK SPACE}")  # spreadsheet programs then read Korean names right
-    writer = csv.writer(response)
-    columns = ("calls", "failed_calls", "input_tokens", "output_tokens", "cached_tokens", "cost_micro_won")
-    writer.writerow(["group", "name", *columns])
-    for by in ("day", "model"):
-        for line in selectors.provider_earnings(provider_id=provider_id, by=by, since=since):
-            writer.writerow([by, line.group, *(getattr(line, name) for name in columns)])
-    return response
+    rows = [
+        (by, line)
+        for by in ("day", "model")
+        for line in selectors.provider_earnings(provider_id=provider_id, by=by, since=since)
+    ]
+    return exports.table(
+        kind=exports.asked(request) or "csv", name=f"earnings-{since}", columns=_EARNINGS, rows=rows
+    )

@@ -48,7 +48,7 @@ _USAGE = {
     "failed": Badge(_("failed"), _BAD),
     "interrupted": Badge(_("interrupted"), _WARN),
 }
-_STATES = {
+STATES = {
     "open": Badge(_("open"), _GOOD),
     "returning": Badge(_("returning the rest"), _WARN),
     "closed": Badge(_("closed"), _PLAIN),
@@ -86,7 +86,7 @@ _LOSSES = {
     "withdrawn": Badge(pgettext_lazy("request", "withdrawn"), _PLAIN),
     "expired": Badge(pgettext_lazy("request", "expired"), _PLAIN),
 }
-_ACCOUNT_KINDS = {
+ACCOUNT_KINDS = {
     "treasury": _("treasury"),
     "appropriation": _("appropriation"),
     "award": _("award"),
@@ -96,7 +96,7 @@ _ACCOUNT_KINDS = {
     "returned": _("returned"),
     "disputed": _("disputed"),
 }
-_TRANSFER_KINDS = {
+TRANSFER_KINDS = {
     "appropriation": _("appropriation"),
     "award": _("grant"),
     "lease": _("set aside at a gateway"),
@@ -199,7 +199,7 @@ def usage_badge(status: str) -> Badge:
 
 @register.filter
 def state_badge(state: str) -> Badge:
-    return _STATES.get(state, Badge(state, _PLAIN))
+    return STATES.get(state, Badge(state, _PLAIN))
 
 
 @register.filter
@@ -231,12 +231,12 @@ def percentiles(milliseconds: Sequence[float]) -> str:
 
 @register.filter
 def account_kind(kind: str) -> Any:
-    return _ACCOUNT_KINDS.get(kind, kind)
+    return ACCOUNT_KINDS.get(kind, kind)
 
 
 @register.filter
 def transfer_kind(kind: str) -> Any:
-    return _TRANSFER_KINDS.get(kind, kind)
+    return TRANSFER_KINDS.get(kind, kind)
 
 
 @register.filter
