@@ -18,6 +18,8 @@ class Actor:
     organisation_id: UUID | None = None
     organisation_kind: str | None = None
     roles: frozenset[str] = frozenset()
+    #: Who lent the actor roles that they have not by themselves: (person id, name) of each.
+    on_behalf_of: tuple[tuple[UUID, str], ...] = ()
 
     @classmethod
     def system(cls, name: str) -> Self:

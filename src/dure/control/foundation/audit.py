@@ -51,7 +51,10 @@ def record(
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> None:
-    """Append one event; must run inside the transaction of the change (which it serialises briefly)."""
+    """Append one event; must run inside the transaction of the change (which it serialises briefly).
+
+    Whoever acts with roles that others lent them is named with those others, and `after` has their ids.
+    """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("an audit event belongs to the transaction of its change")
     with connection.cursor() as cursor:
@@ -63,7 +66,7 @@ def record(
         id=uuid7(),
         at=clock.now(),
         actor_kind=actor.kind,
-        actor_name=actor.name,
+        actor_name=_name(actor),
         person_id=actor.person_id,
         organisation_id=actor.organisation_id,
         action=action,
@@ -71,11 +74,27 @@ def record(
         subject_id=str(subject_id),
         # Through JSON and back, so that what is hashed is what will be read from the table.
         before=json.loads(_canonical(before)),
-        after=json.loads(_canonical(after)),
+        after=json.loads(_canonical(_with_givers(actor, after))),
         previous_hash=previous,
     )
     event.hash = _hash(event)
     event.save(force_insert=True)
+
+
+#: What stands between a delegate's name and those they act for, in the trail.
+ON_BEHALF_OF = " on behalf of "
+
+
+def _name(actor: Actor) -> str:
+    if not actor.on_behalf_of:
+        return actor.name
+    return f"{actor.name}{ON_BEHALF_OF}{', '.join(name for _, name in actor.on_behalf_of)}"[:200]
+
+
+def _with_givers(actor: Actor, after: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if not actor.on_behalf_of:
+        return after
+    return {**(after or {}), "on_behalf_of": [identity for identity, _ in actor.on_behalf_of]}
 
 
 def events_for(subject_kind: str, subject_id: object, *, limit: int = 50) -> list[AuditEvent]:

@@ -53,3 +53,11 @@ def may_manage_organisation(actor: Actor, organisation_id: UUID) -> bool:
 def may_verify(actor: Actor) -> bool:
     """Verifying organisations, their documents and their ownership."""
     return actor.has("officer")
+
+
+#: Roles that are given by the platform's operators to one person, and lent to nobody.
+BOUND_ROLES = frozenset({"operator", "auditor"})
+
+
+def may_give_programme_roles(actor: Actor) -> bool:
+    return actor.has("officer", "operator")

@@ -13,6 +13,19 @@ from dure.control.foundation import clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import NotFound
 from dure.control.identity import rules
+from dure.control.identity.membership_selectors import (
+    DelegationView,
+    InvitationView,
+    LentRole,
+    delegates_with,
+    delegations_concerning,
+    delegations_of,
+    invitation_by_token,
+    invitation_for,
+    invitations_for,
+    invitations_of,
+    lent_roles,
+)
 from dure.control.identity.models import Membership, Organisation, Person, PersonalAccessToken, Role, SignIn
 from dure.control.identity.organisation_selectors import (
     DocumentView,
@@ -29,7 +42,10 @@ from dure.control.identity.organisation_selectors import (
 )
 
 __all__ = [
+    "DelegationView",
     "DocumentView",
+    "InvitationView",
+    "LentRole",
     "MembershipView",
     "OrganisationProfile",
     "OrganisationView",
@@ -39,8 +55,15 @@ __all__ = [
     "TokenView",
     "actor_for",
     "actor_for_token",
+    "delegations_concerning",
+    "delegations_of",
     "documents",
     "has_programme_role",
+    "invitation_by_token",
+    "invitation_for",
+    "invitations_for",
+    "invitations_of",
+    "lent_roles",
     "members_of",
     "memberships_of",
     "names_of",
@@ -187,9 +210,12 @@ def person_by_email(email: str) -> PersonView | None:
 
 
 def people_to_notify(organisation_id: UUID, *, roles: Collection[str]) -> list[PersonView]:
-    """Members who hold one of these roles: whom a notice about their organisation goes to."""
+    """Members who hold one of these roles or stand in for someone who does: whom a notice about their organisation
+    goes to."""
     rows = _current(Membership.objects.filter(organisation_id=organisation_id, roles__overlap=list(roles)))
-    return [person_view(row.person) for row in rows if row.person.is_active]
+    found = {row.person_id: row.person for row in rows if row.person.is_active}
+    found |= {person.pk: person for person in delegates_with(organisation_id, list(roles))}
+    return [person_view(person) for person in found.values()]
 
 
 def people_with_role(role: str) -> list[PersonView]:
@@ -199,20 +225,26 @@ def people_with_role(role: str) -> list[PersonView]:
 
 
 def actor_for(*, person_id: UUID, organisation_id: UUID | None = None) -> Actor:
-    """The person acting for one of their organisations: the one asked for, else their first."""
+    """The person acting for one of their organisations: the one asked for, else their first. Roles that another member
+    lent them are theirs while the delegation lasts."""
     memberships = memberships_of(person_id)
     chosen = next((m for m in memberships if m.organisation.id == organisation_id), None)
     chosen = chosen or next(iter(memberships), None)
     if chosen is None:
         person = Person.objects.get(pk=person_id)
         return Actor(kind="person", name=person.name, person_id=person_id)
+    own = frozenset(chosen.roles)
+    lent = lent_roles(person_id=person_id, organisation_id=chosen.organisation.id)
     return Actor(
         kind="person",
         name=chosen.person.name,
         person_id=person_id,
         organisation_id=chosen.organisation.id,
         organisation_kind=chosen.organisation.kind,
-        roles=frozenset(chosen.roles),
+        roles=own | {one.role for one in lent},
+        on_behalf_of=tuple(
+            sorted({(one.giver_id, one.giver_name) for one in lent if one.role not in own}, key=str)
+        ),
     )
 
 

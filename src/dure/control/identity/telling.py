@@ -8,7 +8,7 @@ from uuid import UUID
 from django.utils.functional import lazy
 from django.utils.translation import get_language
 
-from dure.control.foundation import outbox
+from dure.control.foundation import notices
 from dure.control.foundation.errors import Text
 from dure.control.foundation.templatetags.dure_format import seoul_date
 from dure.control.identity import selectors
@@ -23,6 +23,12 @@ def said(text: Text, **values: Any) -> Text:
 def joined(*texts: Text) -> Text:
     """Sentences, one after another."""
     return lazy(lambda: " ".join(filter(None, map(str, texts))), str)()
+
+
+def listed(texts: Iterable[Text]) -> Text:
+    """With commas between."""
+    texts = list(texts)
+    return lazy(lambda: ", ".join(map(str, texts)), str)()
 
 
 def name_of(subject: Any) -> Text:
@@ -48,25 +54,6 @@ def administrators(organisation_id: UUID, **notice: Any) -> None:
     people(selectors.people_to_notify(organisation_id, roles=["administrator"]), **notice)
 
 
-def people(
-    to: Iterable[PersonView],
-    *,
-    title: Text,
-    text: Text,
-    path: str,
-    action: Text,
-    dedupe_key: str,
-    category: str = "duty",
-) -> None:
-    from django.conf import settings
-    from django.utils import translation
-
-    for person in to:
-        with translation.override(person.language):
-            outbox.send_mail_later(
-                to=person.email,
-                subject=str(title),
-                body=f"{text}\n\n{action}:\n{settings.DURE_PORTAL_URL}{path}\n",
-                language=person.language,
-                dedupe_key=f"{dedupe_key}-{person.id}"[:200],
-            )
+def people(to: Iterable[PersonView], **notice: Any) -> None:
+    """Tell these people; a notice in the portal and a mail, each in their language."""
+    notices.tell(to=to, **notice)

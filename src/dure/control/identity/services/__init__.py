@@ -1,7 +1,23 @@
-"""Verbs of identity: organisations, people, memberships, personal access tokens."""
+"""Verbs of identity: people and their tokens; organisations, who acts for them, what they show and how they are connected."""
 
+from dure.control.identity.services.delegations import delegate, revoke_delegation
+from dure.control.identity.services.documents import (
+    accept_document,
+    add_document,
+    refuse_document,
+    remind_of_expiry,
+    withdraw_document,
+)
 from dure.control.identity.services.founding import change_profile, found_organisation, slug_proposal
-from dure.control.identity.services.organisations import add_membership, add_organisation
+from dure.control.identity.services.invitations import (
+    accept_invitation,
+    decline_invitation,
+    invite,
+    resend_invitation,
+    revoke_invitation,
+)
+from dure.control.identity.services.memberships import add_membership, end_membership
+from dure.control.identity.services.organisations import add_organisation
 from dure.control.identity.services.ownership import (
     ask_link_end,
     confirm_link,
@@ -11,6 +27,7 @@ from dure.control.identity.services.ownership import (
     withdraw_link,
 )
 from dure.control.identity.services.people import add_person, set_password, update_profile
+from dure.control.identity.services.programme_roles import give_programme_role, take_programme_role
 from dure.control.identity.services.tokens import MAX_TOKENS, TOKEN_PREFIX, issue_token, revoke_token
 from dure.control.identity.services.verification import (
     ask_verification,
@@ -21,6 +38,9 @@ from dure.control.identity.services.verification import (
 __all__ = [
     "MAX_TOKENS",
     "TOKEN_PREFIX",
+    "accept_document",
+    "accept_invitation",
+    "add_document",
     "add_membership",
     "add_organisation",
     "add_person",
@@ -29,15 +49,27 @@ __all__ = [
     "change_profile",
     "confirm_link",
     "declare_link",
+    "decline_invitation",
+    "delegate",
     "end_link",
+    "end_membership",
     "found_organisation",
+    "give_programme_role",
+    "invite",
     "issue_token",
+    "refuse_document",
     "refuse_link",
     "refuse_verification",
+    "remind_of_expiry",
+    "resend_invitation",
+    "revoke_delegation",
+    "revoke_invitation",
     "revoke_token",
     "set_password",
     "slug_proposal",
+    "take_programme_role",
     "update_profile",
     "verify_organisation",
+    "withdraw_document",
     "withdraw_link",
 ]

@@ -14,6 +14,7 @@ from dure.control.foundation import audit, clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Forbidden, Invalid, NotFound
 from dure.control.identity import facts, romanisation, rules, selectors
+from dure.control.identity.membership_selectors import verified_person
 from dure.control.identity.models import Membership, Organisation, Person
 from dure.control.identity.organisation_selectors import OrganisationProfile, today
 from dure.control.identity.services import ownership
@@ -24,6 +25,7 @@ SLUG = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 #: Words that stand where a slug does in the portal's addresses.
 RESERVED_SLUGS = frozenset({"found", "own", "verifications", "export", "new"})
 MOST_UNVERIFIED = 5
+_SLUG_ATTEMPTS = 10
 _MOST_EMPLOYEES = 10_000_000
 _EARLIEST = date(1392, 1, 1)
 #: What an officer verifies: whoever changes one of these is verified anew.
@@ -72,7 +74,7 @@ def found_organisation(
         values["size_class"] = facts.SizeClass.NONE.value
     if Organisation.objects.filter(registration_number=values["registration_number"]).exists():
         raise _taken()
-    row = _inserted(values, _slug(slug, values))
+    row = _inserted(values, slug)
     Membership.objects.create(person=founder, organisation=row, roles=_first_roles(kind))
     ownership.adopt(row)
     audit.record(
@@ -165,7 +167,7 @@ def _founder(actor: Actor, administrator_id: UUID | None) -> Person:
     founder = Person.objects.select_for_update().filter(pk=person_id, is_active=True).first()
     if founder is None:
         raise NotFound(code="person_not_found")
-    if not is_verified(founder):
+    if verified_person(founder.pk) is None:
         raise Forbidden(
             _("Your e-mail address is not verified yet."),
             code="email_not_verified",
@@ -183,41 +185,36 @@ def _founder(actor: Actor, administrator_id: UUID | None) -> Person:
     return founder
 
 
-def is_verified(person: Person) -> bool:
-    """Whether it is known that the person reads mail at their address."""
-    return bool(getattr(person, "email_verified_at", person.is_active))
-
-
 def _first_roles(kind: str) -> list[str]:
     return ["administrator", "provider_manager"] if kind == "provider" else ["administrator", "developer"]
 
 
-def _slug(wanted: str | None, values: Mapping[str, Any]) -> str:
-    if wanted is None:
-        return slug_proposal(values["name_ko"], values["name_en"])
-    if not SLUG.fullmatch(wanted) or wanted in RESERVED_SLUGS:
+def _inserted(values: Mapping[str, Any], slug: str | None) -> Organisation:
+    """The new row. A short name of our own making that somebody else took meanwhile is made anew."""
+    if slug is not None and (not SLUG.fullmatch(slug) or slug in RESERVED_SLUGS):
         raise Invalid(
             "slug_invalid",
-            _("“%(slug)s” cannot be a short name.") % {"slug": wanted},
+            _("“%(slug)s” cannot be a short name.") % {"slug": slug},
             field="slug",
             remedy=_("Use 1 to 63 small letters, digits and hyphens, like “haneul-labs”."),
         )
-    return wanted
-
-
-def _inserted(values: Mapping[str, Any], slug: str) -> Organisation:
-    try:
-        with transaction.atomic():
-            return Organisation.objects.create(slug=slug, **values)
-    except IntegrityError as error:
-        if "registration_number" in str(error):
-            raise _taken() from None
-        raise Conflict(
-            "organisation_exists",
-            _("There is an organisation “%(slug)s” already.") % {"slug": slug},
-            field="slug",
-            remedy=_("Choose another short name."),
-        ) from None
+    for _attempt in range(_SLUG_ATTEMPTS):
+        tried = slug or slug_proposal(values["name_ko"], values["name_en"])
+        try:
+            with transaction.atomic():
+                return Organisation.objects.create(slug=tried, **values)
+        except IntegrityError:
+            # Which of the two names was taken first says nothing about the other.
+            if Organisation.objects.filter(registration_number=values["registration_number"]).exists():
+                raise _taken() from None
+            if slug is not None:
+                break
+    raise Conflict(
+        "organisation_exists",
+        _("There is an organisation “%(slug)s” already.") % {"slug": tried},
+        field="slug",
+        remedy=_("Choose another short name."),
+    )
 
 
 def _taken() -> Conflict:

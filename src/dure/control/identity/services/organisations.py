@@ -1,21 +1,16 @@
-"""Organisations and who acts for them."""
-
-import re
-from datetime import datetime
-from uuid import UUID
+"""Organisations that officers and operators add."""
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
 from dure.control.foundation import audit
 from dure.control.foundation.actors import Actor
-from dure.control.foundation.errors import Conflict, Forbidden, Invalid, NotFound
+from dure.control.foundation.errors import Conflict, Forbidden, Invalid
 from dure.control.identity import rules, selectors
-from dure.control.identity.models import Membership, Organisation, OrganisationKind, Person
-from dure.control.identity.selectors import MembershipView, OrganisationView
+from dure.control.identity.models import Organisation, OrganisationKind
+from dure.control.identity.selectors import OrganisationView
+from dure.control.identity.services.founding import RESERVED_SLUGS, SLUG
 from dure.control.identity.services.names import tidy_name
-
-_SLUG = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 
 
 @transaction.atomic
@@ -25,7 +20,7 @@ def add_organisation(
     """Add an organisation; its slug is its lasting name in addresses and commands."""
     if not rules.may_add_organisation(actor):
         raise Forbidden
-    if not _SLUG.fullmatch(slug):
+    if not SLUG.fullmatch(slug) or slug in RESERVED_SLUGS:
         raise Invalid(
             "slug_invalid",
             _("“%(slug)s” cannot be a short name.") % {"slug": slug},
@@ -61,51 +56,3 @@ def add_organisation(
         after={"slug": slug, "kind": kind, "name_ko": name_ko, "name_en": name_en},
     )
     return selectors.organisation_view(row)
-
-
-@transaction.atomic
-def add_membership(
-    *,
-    actor: Actor,
-    person_id: UUID,
-    organisation_id: UUID,
-    roles: list[str],
-    valid_until: datetime | None = None,
-) -> MembershipView:
-    """Let a person act for an organisation; naming them again replaces their roles."""
-    organisation = selectors.organisation(organisation_id)
-    wanted = frozenset(roles)
-    before = (
-        Membership.objects.select_for_update()
-        .filter(person_id=person_id, organisation_id=organisation_id)
-        .first()
-    )
-    # Taking a platform role away is as much the operators' own as giving it.
-    touched = wanted | frozenset(before.roles if before else ())
-    if not rules.may_manage_members(actor, organisation_id) or not rules.may_grant_roles(actor, touched):
-        raise Forbidden
-    allowed = rules.roles_allowed(organisation.kind)
-    if not wanted or not wanted <= allowed:
-        raise Invalid(
-            "role_not_allowed",
-            _("This organisation cannot give the role “%(roles)s”.")
-            % {"roles": ", ".join(sorted(wanted - allowed)) or "–"},
-            field="roles",
-            remedy=_("Roles are: %(roles)s.") % {"roles": ", ".join(sorted(allowed))},
-        )
-    if not Person.objects.filter(pk=person_id).exists():
-        raise NotFound(code="person_not_found")
-    row, _made = Membership.objects.update_or_create(
-        person_id=person_id,
-        organisation_id=organisation_id,
-        defaults={"roles": sorted(wanted), "valid_until": valid_until},
-    )
-    audit.record(
-        actor=actor,
-        action="membership.set",
-        subject_kind="organisation",
-        subject_id=organisation_id,
-        before={"person": person_id, "roles": before.roles} if before else None,
-        after={"person": person_id, "roles": sorted(wanted), "valid_until": valid_until},
-    )
-    return selectors.membership_view(row)

@@ -13,7 +13,7 @@ from django.utils.translation import get_language, gettext, ngettext, pgettext, 
 from django.utils.translation import gettext_lazy as _
 
 from dure.contracts.money import MICRO_WON_PER_WON
-from dure.control.foundation import money
+from dure.control.foundation import audit, money
 from dure.control.foundation.actors import Actor
 from dure.control.portal import charts
 
@@ -387,6 +387,9 @@ def who_did(name: str) -> Any:
     """Who acted, in the reader's language where it was the software; people have one name in all of them."""
     if name.startswith(_COMMAND_LINE) and name.endswith(")"):
         return gettext("command line (%(account)s)") % {"account": name[len(_COMMAND_LINE) : -1]}
+    if audit.ON_BEHALF_OF in name:
+        delegate, _between, others = name.partition(audit.ON_BEHALF_OF)
+        return gettext("%(name)s on behalf of %(others)s") % {"name": delegate, "others": others}
     return _SYSTEM_NAMES.get(name, name)
 
 
