@@ -112,6 +112,8 @@ def as_percentage(answer: Any) -> Decimal | None:
     """A number or its text, with at most two decimals; None if it is no percentage."""
     if isinstance(answer, bool) or not isinstance(answer, int | float | str):
         return None
+    if isinstance(answer, int) and abs(answer) > 10**6:
+        return None
     try:
         found = Decimal(str(answer).strip().removesuffix("%").strip())
     except InvalidOperation:

@@ -83,7 +83,8 @@ def _holds(condition: Condition, other: Field, answer: Any) -> bool:
         answer = _sum(answer)
     elif other.kind == "percentage":
         answer = as_percentage(answer)
-    given = set(answer) if other.kind == "choices" and isinstance(answer, list) else {_hashable(answer)}
+    many = answer if other.kind == "choices" and isinstance(answer, list) else [answer]
+    given = {_hashable(item) for item in many}
     match condition.comparison:
         case "is":
             return condition.value in given
