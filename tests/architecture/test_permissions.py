@@ -26,6 +26,7 @@ from dure.control.config.api import api
 from dure.control.foundation import notices
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.models import Notice
+from dure.control.identity import account_selectors
 from dure.control.identity import selectors as identity_selectors
 from dure.control.identity import services as identity
 from dure.control.identity.models import Person
@@ -46,7 +47,7 @@ PEOPLE = {
 }
 PLATFORM = {"officer", "operator", "auditor"}
 #: Names of route parameters that say whose row it is.
-OWNED = {"award_id", "key_id", "notice_id"}
+OWNED = {"award_id", "key_id", "notice_id", "session_id", "token_id"}
 #: Django's and allauth's own views, which guard themselves.
 FRAMEWORK = {"set_language"}
 
@@ -185,10 +186,16 @@ def world(db: None) -> World:
     notices.tell(
         to=[person], title="Their notice", text="-", path="/awards/", action="Open", dedupe_key="theirs"
     )
+    Client().force_login(
+        Person.objects.get(pk=person.id), "allauth.account.auth_backends.AuthenticationBackend"
+    )
+    token, _secret = identity.issue_token(actor=owner, name="secret")
     made.others = {
         "award_id": award.id,
         "key_id": _key_id(key),
         "notice_id": Notice.objects.get(person_id=person.id).pk,
+        "session_id": account_selectors.sessions_of(person.id)[0].id,
+        "token_id": token.id,
     }
     return made
 
@@ -217,7 +224,6 @@ NEUTRAL = {
     "book_id": UUID(int=7),
     "transfer_id": UUID(int=7),
     "request_id": UUID(int=7),
-    "token_id": UUID(int=7),
     "account_id": 7,
     "deployment": "no-such-thing",
     "sequence": 1,

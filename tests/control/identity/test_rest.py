@@ -166,6 +166,61 @@ def test_a_token_makes_no_tokens_and_ends_with_the_password(developer: Caller) -
     assert developer.get("me")[0] == 401
 
 
+def test_a_token_that_may_read_changes_nothing(developer: Caller) -> None:
+    status, issued = developer.ask_for_token(name="report", scopes=["read"])
+    assert (status, issued["scopes"]) == (201, ["read"])
+    reader = Client(headers={"Authorization": f"Bearer {issued['secret']}"})
+    assert reader.get("/api/v1/me").json()["scopes"] == ["read"]
+    refused = reader.patch("/api/v1/me", {"name": "다른 이름"}, content_type="application/json")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "token_scope_missing")
+    assert reader.delete(f"/api/v1/tokens/{issued['id']}").status_code == 403
+    assert developer.get("me")[1]["name"] == "haneul"
+
+
+def test_a_token_that_may_only_change_reads_nothing(developer: Caller) -> None:
+    _status, issued = developer.ask_for_token(name="writer", scopes=["write"])
+    writer = Client(headers={"Authorization": f"Bearer {issued['secret']}"})
+    assert writer.get("/api/v1/me").json()["error"]["code"] == "token_scope_missing"
+    changed = writer.patch("/api/v1/me", {"name": "새 이름"}, content_type="application/json")
+    assert (changed.status_code, changed.json()["name"]) == (200, "새 이름")
+
+
+@pytest.mark.parametrize("scopes", [[], ["admin"], ["read", "admin"], "read"])
+def test_scopes_that_are_none_are_refused(developer: Caller, scopes: Any) -> None:
+    assert developer.ask_for_token(name="x", scopes=scopes)[0] == 422
+    assert PersonalAccessToken.objects.count() == 1
+
+
+def test_a_token_by_password_is_for_the_organisation_that_is_named(client: Client) -> None:
+    person = services.add_person(
+        actor=SYSTEM, email="two@example.kr", name="둘", password="거북이-열두-마리-간다"
+    )
+    for slug in ("alpha", "beta"):
+        made = services.add_organisation(actor=SYSTEM, slug=slug, kind="startup", name_ko=slug)
+        services.add_membership(
+            actor=SYSTEM, person_id=person.id, organisation_id=made.id, roles=["developer"]
+        )
+    services.add_organisation(actor=SYSTEM, slug="others", kind="startup", name_ko="남의 곳")
+
+    def ask(**extra: Any) -> tuple[int, Any]:
+        body = {
+            "email": "two@example.kr",
+            "password": "거북이-열두-마리-간다",
+            "name": "script",
+            "scopes": ["read"],
+        }
+        answer = client.post(
+            "/api/v1/tokens/with-password", {**body, **extra}, content_type="application/json"
+        )
+        return answer.status_code, answer.json()
+
+    assert ask(organisation="beta")[1]["organisation"]["slug"] == "beta"
+    assert ask()[1]["organisation"]["slug"] == "alpha"
+    assert ask(organisation="others")[0] == 404
+    assert ask(password="guess-it-1")[1]["error"]["code"] == "password_wrong"
+    assert [ask(password=f"guess-{n}")[0] for n in range(6)][-1] == 429
+
+
 def test_tokens_are_counted(developer: Caller) -> None:
     answers = [developer.ask_for_token(name=str(n))[0] for n in range(services.MAX_TOKENS)]
     assert answers == [201] * (services.MAX_TOKENS - 1) + [409]

@@ -20,7 +20,7 @@ from ninja.utils import check_csrf
 from dure import __version__
 from dure.control.foundation.errors import DureError
 from dure.control.foundation.http import Request
-from dure.control.foundation.rest import check_audience
+from dure.control.foundation.rest import check_audience, check_scope
 
 #: Rooms with a router, in the order their operations are documented.
 ROOMS = (
@@ -36,6 +36,7 @@ def caller(request: Request) -> bool:
     """
     if "Authorization" in request.headers:
         check_audience(request.actor, ("signed_in",), token_given=True)
+        check_scope(request.actor, request.method or "")
     elif request.method not in {"GET", "HEAD"} and request.user.is_authenticated and check_csrf(request):
         raise DureError("csrf_failed", gettext("The form's protection token is missing or old."), status=403)
     return True
@@ -127,5 +128,6 @@ def _away(request: Request, error: OperationalError) -> HttpResponse:
 
 
 for _room in ROOMS:
-    if find_spec(f"dure.control.{_room}.api"):
-        api.add_router("", import_module(f"dure.control.{_room}.api").router)
+    for _module in (f"dure.control.{_room}.api", f"dure.control.{_room}.account_api"):
+        if find_spec(_module):
+            api.add_router("", import_module(_module).router)

@@ -16,8 +16,9 @@ from psycopg.conninfo import conninfo_to_dict
 from dure import __version__
 
 
-def _flag(name: str) -> bool:
-    return os.environ.get(name, "").lower() in {"1", "true", "yes", "on"}
+def _flag(name: str, *, default: bool = False) -> bool:
+    text = os.environ.get(name, "").lower()
+    return text in {"1", "true", "yes", "on"} if text else default
 
 
 def _whole(name: str, default: int) -> int:
@@ -184,8 +185,16 @@ LOGOUT_REDIRECT_URL = "/"
 ACCOUNT_ADAPTER = "dure.control.identity.adapters.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
-ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
-ACCOUNT_EMAIL_VERIFICATION = "none"
+#: Whether people may register themselves; without it they are added by an operator.
+DURE_REGISTRATION = _flag("DURE_REGISTRATION", default=True)
+#: Who answers for personal data, as the privacy notice names them.
+DURE_PRIVACY_CONTACT = os.environ.get("DURE_PRIVACY_CONTACT", "")
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_FORMS = {"signup": "dure.control.identity.sign_up.SignUpForm"}
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_CONFIRMATION_EXPIRE_DAYS = 3
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_SESSION_REMEMBER = True

@@ -20,6 +20,8 @@ class Actor:
     roles: frozenset[str] = frozenset()
     #: Who lent the actor roles that they have not by themselves: (person id, name) of each.
     on_behalf_of: tuple[tuple[UUID, str], ...] = ()
+    #: What a personal access token allows (`read`, `write`); None where no token speaks, which allows all.
+    scopes: frozenset[str] | None = None
 
     @classmethod
     def system(cls, name: str) -> Self:

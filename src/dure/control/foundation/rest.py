@@ -93,3 +93,18 @@ def check_audience(
         raise Forbidden
     if of not in {None, actor.organisation_kind}:
         raise Forbidden
+
+
+#: What asks and changes nothing (RFC 9110, 9.2.1).
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def check_scope(actor: Actor, method: str) -> None:
+    """Raise unless what the caller's token allows covers the method; a session allows everything."""
+    needed = "read" if method in SAFE_METHODS else "write"
+    if actor.scopes is not None and needed not in actor.scopes:
+        raise Forbidden(
+            _("This token may not do that: it lacks the scope “%(scope)s”.") % {"scope": needed},
+            code="token_scope_missing",
+            remedy=_("Use a token that has it, or issue one on your account page."),
+        )

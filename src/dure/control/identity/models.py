@@ -24,11 +24,15 @@ from dure.control.identity.organisation_models import (
     OwnershipLink,
     ProgrammeRole,
 )
+from dure.control.identity.person_models import Consent, ErasureRequest, OpenSession, SignIn
 
 __all__ = [
+    "Consent",
     "Delegation",
+    "ErasureRequest",
     "Invitation",
     "Membership",
+    "OpenSession",
     "Organisation",
     "OrganisationDocument",
     "OrganisationKind",
@@ -37,6 +41,7 @@ __all__ = [
     "PersonalAccessToken",
     "ProgrammeRole",
     "Role",
+    "Scope",
     "SignIn",
 ]
 
@@ -81,6 +86,7 @@ class Person(AbstractBaseUser):
     language = models.CharField(max_length=8, default="ko")
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=clock.now)
+    email_verified_at = models.DateTimeField(null=True)
 
     objects = PersonManager()
 
@@ -174,6 +180,17 @@ class Membership(models.Model):
         ]
 
 
+class Scope(models.TextChoices):
+    """What a token may do in the name of its person."""
+
+    READ = "read", _("read")
+    WRITE = "write", _("change")
+
+
+def all_scopes() -> list[str]:
+    return list(Scope.values)
+
+
 class PersonalAccessToken(models.Model):
     """A person's key to the REST API. Shown once; only its SHA-256 is kept."""
 
@@ -183,20 +200,13 @@ class PersonalAccessToken(models.Model):
     name = models.CharField(max_length=100)
     prefix = models.CharField(max_length=16)
     digest = models.CharField(max_length=64, unique=True)
+    scopes = ArrayField(models.CharField(max_length=16, choices=Scope.choices), default=all_scopes)
     created_at = models.DateTimeField(default=clock.now)
     expires_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
 
-
-class SignIn(models.Model):
-    """When and from where a person signed in."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="sign_ins")
-    at = models.DateTimeField(default=clock.now)
-    address = models.GenericIPAddressField(null=True)
-    agent = models.CharField(max_length=300, default="", blank=True)
-
     class Meta:
-        indexes = [models.Index(fields=["person", "-at"], name="identity_sign_in_latest")]
+        constraints = [
+            models.CheckConstraint(condition=Q(scopes__len__gt=0), name="identity_token_has_a_scope"),
+        ]

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -26,7 +26,14 @@ from dure.control.identity.membership_selectors import (
     invitations_of,
     lent_roles,
 )
-from dure.control.identity.models import Membership, Organisation, Person, PersonalAccessToken, Role, SignIn
+from dure.control.identity.models import (
+    Membership,
+    Organisation,
+    Person,
+    PersonalAccessToken,
+    Role,
+    Scope,
+)
 from dure.control.identity.organisation_selectors import (
     DocumentView,
     OrganisationProfile,
@@ -51,10 +58,10 @@ __all__ = [
     "OrganisationView",
     "PersonView",
     "ProgrammeRoleView",
-    "SignInView",
     "TokenView",
     "actor_for",
     "actor_for_token",
+    "alone",
     "delegations_concerning",
     "delegations_of",
     "documents",
@@ -75,11 +82,11 @@ __all__ = [
     "people_to_notify",
     "people_with_programme_role",
     "people_with_role",
+    "person",
     "person_by_email",
     "profile",
     "profiles",
     "programme_roles",
-    "sign_ins_of",
     "token",
     "tokens_of",
     "valid_document_kinds",
@@ -109,6 +116,7 @@ class PersonView:
     name: str
     language: str
     active: bool
+    email_verified_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +137,7 @@ class TokenView:
     id: UUID
     name: str
     prefix: str
+    scopes: tuple[str, ...]
     organisation: OrganisationView | None
     created_at: datetime
     expires_at: datetime | None
@@ -139,12 +148,10 @@ class TokenView:
     def active(self) -> bool:
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > clock.now())
 
-
-@dataclass(frozen=True, slots=True)
-class SignInView:
-    at: datetime
-    address: str | None
-    agent: str
+    @property
+    def scope_names(self) -> list[str]:
+        """What it may do, in the reader's language."""
+        return [str(Scope(scope).label) for scope in self.scopes]
 
 
 def organisation(slug_or_id: str | UUID) -> OrganisationView:
@@ -204,6 +211,14 @@ def people(*, search: str | None = None, limit: int = 200, offset: int = 0) -> l
     return [person_view(row) for row in rows[offset : offset + limit]]
 
 
+def person(person_id: UUID) -> PersonView:
+    """By id; raises `NotFound`."""
+    row = Person.objects.filter(pk=person_id).first()
+    if row is None:
+        raise NotFound(code="person_not_found")
+    return person_view(row)
+
+
 def person_by_email(email: str) -> PersonView | None:
     row = Person.objects.filter(email=_printable(email).strip().lower()).first()
     return person_view(row) if row else None
@@ -231,8 +246,7 @@ def actor_for(*, person_id: UUID, organisation_id: UUID | None = None) -> Actor:
     chosen = next((m for m in memberships if m.organisation.id == organisation_id), None)
     chosen = chosen or next(iter(memberships), None)
     if chosen is None:
-        person = Person.objects.get(pk=person_id)
-        return Actor(kind="person", name=person.name, person_id=person_id)
+        return alone(Person.objects.get(pk=person_id))
     own = frozenset(chosen.roles)
     lent = lent_roles(person_id=person_id, organisation_id=chosen.organisation.id)
     return Actor(
@@ -248,12 +262,18 @@ def actor_for(*, person_id: UUID, organisation_id: UUID | None = None) -> Actor:
     )
 
 
+def alone(person: Person) -> Actor:
+    """The person acting for no organisation."""
+    return Actor(kind="person", name=person.name, person_id=person.pk)
+
+
 def actor_for_token(secret: str) -> Actor | None:
     """Whom a personal access token speaks for; None for unknown, expired and revoked ones."""
     digest = hashlib.sha256(secret.encode()).hexdigest()
     now = clock.now()
     row = (
-        PersonalAccessToken.objects.filter(digest=digest, revoked_at=None, person__is_active=True)
+        PersonalAccessToken.objects.select_related("person")
+        .filter(digest=digest, revoked_at=None, person__is_active=True)
         .filter(Q(expires_at=None) | Q(expires_at__gt=now))
         .first()
     )
@@ -261,9 +281,14 @@ def actor_for_token(secret: str) -> Actor | None:
         return None
     if row.last_used_at is None or (now - row.last_used_at).total_seconds() > 60:
         PersonalAccessToken.objects.filter(pk=row.pk).update(last_used_at=now)
-    actor = actor_for(person_id=row.person_id, organisation_id=row.organisation_id)
+    if row.organisation_id is None:
+        actor = alone(row.person)
+    else:
+        actor = actor_for(person_id=row.person_id, organisation_id=row.organisation_id)
     # Who has left the organisation the token was made for does not act for another one by it.
-    return actor if actor.organisation_id == row.organisation_id else None
+    if actor.organisation_id != row.organisation_id:
+        return None
+    return replace(actor, scopes=frozenset(row.scopes))
 
 
 def tokens_of(person_id: UUID) -> list[TokenView]:
@@ -280,11 +305,6 @@ def token(*, actor: Actor, token_id: UUID) -> TokenView:
     return found
 
 
-def sign_ins_of(person_id: UUID, *, limit: int = 20) -> list[SignInView]:
-    rows = SignIn.objects.filter(person_id=person_id).order_by("-at")[:limit]
-    return [SignInView(at=row.at, address=row.address, agent=row.agent) for row in rows]
-
-
 def organisation_view(row: Organisation) -> OrganisationView:
     return OrganisationView(
         id=row.pk,
@@ -298,7 +318,14 @@ def organisation_view(row: Organisation) -> OrganisationView:
 
 
 def person_view(row: Person) -> PersonView:
-    return PersonView(id=row.pk, email=row.email, name=row.name, language=row.language, active=row.is_active)
+    return PersonView(
+        id=row.pk,
+        email=row.email,
+        name=row.name,
+        language=row.language,
+        active=row.is_active,
+        email_verified_at=row.email_verified_at,
+    )
 
 
 def token_view(row: PersonalAccessToken) -> TokenView:
@@ -306,6 +333,7 @@ def token_view(row: PersonalAccessToken) -> TokenView:
         id=row.pk,
         name=row.name,
         prefix=row.prefix,
+        scopes=tuple(row.scopes),
         organisation=organisation_view(row.organisation) if row.organisation else None,
         created_at=row.created_at,
         expires_at=row.expires_at,

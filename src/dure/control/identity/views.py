@@ -1,4 +1,4 @@
-"""Pages about oneself: details, memberships, access tokens, sign-in history."""
+"""Pages about oneself: details, memberships, access tokens."""
 
 from uuid import UUID
 
@@ -7,13 +7,13 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import translation
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from dure.control.foundation import clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import DureError
 from dure.control.foundation.http import Request
-from dure.control.identity import selectors, services
+from dure.control.identity import account_selectors, selectors, services
 from dure.control.identity.forms import ProfileForm, TokenForm
 from dure.control.identity.guards import signed_in
 from dure.control.identity.sign_in import remember_language
@@ -28,10 +28,8 @@ def _page(request: Request, *, status: int = 200, **extra: object) -> HttpRespon
     assert person_id is not None
     context = {
         "form": ProfileForm(initial={"name": request.user.name, "language": request.user.language}),  # type: ignore[union-attr]
-        "token_form": TokenForm(),
         "memberships": selectors.memberships_of(person_id),
-        "tokens": selectors.tokens_of(person_id),
-        "sign_ins": selectors.sign_ins_of(person_id, limit=10),
+        "erasure": account_selectors.erasure_of(person_id),
         **extra,
     }
     return render(request, "identity/profile.html", context, status=status)
@@ -58,22 +56,34 @@ def profile(request: Request) -> HttpResponse:
     return response
 
 
+def _tokens_page(request: Request, *, status: int = 200, **extra: object) -> HttpResponse:
+    person_id = _actor(request).person_id
+    assert person_id is not None
+    context = {"token_form": TokenForm(), "tokens": selectors.tokens_of(person_id), **extra}
+    return render(request, "identity/tokens.html", context, status=status)
+
+
 @signed_in
-@require_POST
-def issue_token(request: Request) -> HttpResponse:
-    """Issue a token and show it, this once, on the page that answers."""
+@require_http_methods(["GET", "POST"])
+def tokens(request: Request) -> HttpResponse:
+    """One's tokens; a new one is shown, this once, on the page that answers."""
+    if request.method == "GET":
+        return _tokens_page(request)
     form = TokenForm(request.POST)
     if not form.is_valid():
-        return _page(request, token_form=form, status=422)
-    expires_at = clock.now() + form.cleaned_data["lifetime"]
+        return _tokens_page(request, token_form=form, status=422)
+    given = form.cleaned_data
     try:
         token, secret = services.issue_token(
-            actor=_actor(request), name=form.cleaned_data["token_name"], expires_at=expires_at
+            actor=_actor(request),
+            name=given["token_name"],
+            expires_at=clock.now() + given["lifetime"],
+            scopes=given["powers"],
         )
     except DureError as error:
-        form.add_error(None, str(error))
-        return _page(request, token_form=form, status=error.status)
-    response = _page(request, issued_token=token, secret=secret)
+        form.add_error("token_name" if error.field == "name" else None, str(error))
+        return _tokens_page(request, token_form=form, status=error.status)
+    response = _tokens_page(request, issued_token=token, secret=secret)
     response["Cache-Control"] = "no-store"
     return response
 
@@ -87,4 +97,4 @@ def revoke_token(request: Request, token_id: UUID) -> HttpResponse:
         return render(request, "identity/token_revoke.html", {"token": token})
     token = services.revoke_token(actor=_actor(request), token_id=token_id)
     messages.success(request, _("The token “%(name)s” no longer works.") % {"name": token.name})
-    return redirect("identity:profile")
+    return redirect("identity:tokens")

@@ -28,6 +28,24 @@ from dure.control.identity.services.ownership import (
 )
 from dure.control.identity.services.people import add_person, set_password, update_profile
 from dure.control.identity.services.programme_roles import give_programme_role, take_programme_role
+from dure.control.identity.services.registration import (
+    confirm_registration,
+    forget_unconfirmed,
+    register,
+    remember_consent,
+    remember_verified,
+    send_confirmation,
+)
+from dure.control.identity.services.sessions import (
+    ACTIVITY_EVERY,
+    end_other_sessions,
+    end_session,
+    forget_old,
+    forget_session,
+    remember_failure,
+    remember_sign_in,
+    remember_use,
+)
 from dure.control.identity.services.tokens import MAX_TOKENS, TOKEN_PREFIX, issue_token, revoke_token
 from dure.control.identity.services.verification import (
     ask_verification,
@@ -36,6 +54,7 @@ from dure.control.identity.services.verification import (
 )
 
 __all__ = [
+    "ACTIVITY_EVERY",
     "MAX_TOKENS",
     "TOKEN_PREFIX",
     "accept_document",
@@ -48,11 +67,17 @@ __all__ = [
     "ask_verification",
     "change_profile",
     "confirm_link",
+    "confirm_registration",
     "declare_link",
     "decline_invitation",
     "delegate",
     "end_link",
     "end_membership",
+    "end_other_sessions",
+    "end_session",
+    "forget_old",
+    "forget_session",
+    "forget_unconfirmed",
     "found_organisation",
     "give_programme_role",
     "invite",
@@ -60,11 +85,18 @@ __all__ = [
     "refuse_document",
     "refuse_link",
     "refuse_verification",
+    "register",
+    "remember_consent",
+    "remember_failure",
+    "remember_sign_in",
+    "remember_use",
+    "remember_verified",
     "remind_of_expiry",
     "resend_invitation",
     "revoke_delegation",
     "revoke_invitation",
     "revoke_token",
+    "send_confirmation",
     "set_password",
     "slug_proposal",
     "take_programme_role",

@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
+from allauth.account.models import EmailAddress
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
@@ -14,7 +14,8 @@ from dure.control.foundation.errors import Conflict, Forbidden, Invalid, NotFoun
 from dure.control.identity import notices, selectors
 from dure.control.identity.models import Person, PersonalAccessToken
 from dure.control.identity.selectors import PersonView
-from dure.control.identity.services.names import tidy_name
+from dure.control.identity.services.names import tidy_email, tidy_language, tidy_name
+from dure.control.identity.services.sessions import end_other_sessions
 
 
 @transaction.atomic
@@ -24,25 +25,18 @@ def add_person(
     """Add a person. Without a password they get mail with a link to set one."""
     if not actor.has("operator", "administrator"):
         raise Forbidden
-    email = email.strip().lower()
-    try:
-        validate_email(email)
-    except ValidationError:
-        raise Invalid(
-            "email_invalid",
-            _("“%(email)s” is not an e-mail address.") % {"email": email},
-            field="email",
-            remedy=_("Write it like name@example.kr."),
-        ) from None
-    if language not in {"ko", "en"}:
-        raise Invalid("language_unknown", _("The language is ko or en."), field="language")
-    person = Person(email=email, name=tidy_name(name)[:100], language=language)
+    email, language = tidy_email(email), tidy_language(language)
+    person = Person(email=email, name=tidy_name(name)[:100], language=language, email_verified_at=clock.now())
     if password is not None:
         try:
             validate_password(password, person)
         except ValidationError as error:
             raise Invalid("password_weak", " ".join(error.messages), field="password") from None
     person.set_password(password)
+    # A registration that nobody confirmed keeps no address from its owner.
+    Person.objects.filter(
+        email=email, email_verified_at=None, is_active=True, memberships=None, tokens=None
+    ).delete()
     try:
         with transaction.atomic():
             person.save(force_insert=True)
@@ -52,13 +46,9 @@ def add_person(
             _("Someone is registered as %(email)s already.") % {"email": email},
             field="email",
         ) from None
-    audit.record(
-        actor=actor,
-        action="person.added",
-        subject_kind="person",
-        subject_id=person.pk,
-        after={"email": email, "name": person.name},
-    )
+    # Whoever adds a person vouches for the address; a password is set by a link that is mailed to it.
+    EmailAddress.objects.create(user=person, email=email, verified=True, primary=True)
+    audit.record(actor=actor, action="person.added", subject_kind="person", subject_id=person.pk)
     if password is None:
         notices.welcome(person)
     return selectors.person_view(person)
@@ -80,6 +70,7 @@ def set_password(*, actor: Actor, person_id: UUID, password: str) -> None:
     person.save(update_fields=["password"])
     # Whoever had the old password may have made tokens with it.
     PersonalAccessToken.objects.filter(person_id=person_id, revoked_at=None).update(revoked_at=clock.now())
+    end_other_sessions(actor=actor, person_id=person_id)
     audit.record(actor=actor, action="person.password_set", subject_kind="person", subject_id=person_id)
 
 
@@ -89,17 +80,16 @@ def update_profile(*, actor: Actor, name: str, language: str) -> PersonView:
     if actor.person_id is None:
         raise Forbidden
     person = Person.objects.select_for_update().get(pk=actor.person_id)
-    if language not in {"ko", "en"}:
-        raise Invalid("language_unknown", _("The language is ko or en."), field="language")
     before = {"name": person.name, "language": person.language}
-    person.name, person.language = tidy_name(name)[:100], language
+    person.name, person.language = tidy_name(name)[:100], tidy_language(language)
     person.save(update_fields=["name", "language"])
+    # The trail says what changed and not from what to what: it cannot forget (docs/decisions/0013).
+    changed = [field for field, old in before.items() if getattr(person, field) != old]
     audit.record(
         actor=actor,
         action="person.updated",
         subject_kind="person",
         subject_id=person.pk,
-        before=before,
-        after={"name": person.name, "language": language},
+        after={"changed": changed},
     )
     return selectors.person_view(person)

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from dure.control.foundation import audit, clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Forbidden, Invalid, NotFound
 from dure.control.identity import selectors
-from dure.control.identity.models import Person, PersonalAccessToken
+from dure.control.identity.models import Person, PersonalAccessToken, Scope
 from dure.control.identity.selectors import TokenView
 from dure.control.identity.services.names import tidy_name
 
@@ -23,10 +24,30 @@ LONGEST_TOKEN_LIFETIME = timedelta(days=366)
 
 
 @transaction.atomic
-def issue_token(*, actor: Actor, name: str, expires_at: datetime | None = None) -> tuple[TokenView, str]:
-    """A personal access token for the organisation one acts for; the secret is in the answer only."""
+def issue_token(
+    *,
+    actor: Actor,
+    name: str,
+    expires_at: datetime | None = None,
+    scopes: Collection[str] = tuple(Scope.values),
+) -> tuple[TokenView, str]:
+    """A personal access token for the organisation one acts for; the secret is in the answer only.
+
+    `scopes` are of `read` and `write`. A token cannot make tokens: a lost one must end with its date.
+    """
     if actor.person_id is None:
         raise Forbidden
+    if actor.scopes is not None:
+        raise Forbidden(_("A token cannot issue tokens; sign in to the portal."), code="session_required")
+    wanted = frozenset(scopes)
+    if not wanted or not wanted <= set(Scope.values):
+        raise Invalid(
+            "scope_unknown",
+            _("“%(scopes)s” is nothing that a token may do.")
+            % {"scopes": ", ".join(sorted(wanted - set(Scope.values))) or "–"},
+            field="scopes",
+            remedy=_("Choose one or more of: %(scopes)s.") % {"scopes": ", ".join(Scope.values)},
+        )
     now = clock.now()
     expires_at = expires_at or now + TOKEN_LIFETIME
     if expires_at <= now:
@@ -53,6 +74,7 @@ def issue_token(*, actor: Actor, name: str, expires_at: datetime | None = None) 
         name=tidy_name(name)[:100],
         prefix=visible,
         digest=hashlib.sha256(secret.encode()).hexdigest(),
+        scopes=[scope for scope in Scope.values if scope in wanted],
         expires_at=expires_at,
     )
     audit.record(
@@ -60,7 +82,7 @@ def issue_token(*, actor: Actor, name: str, expires_at: datetime | None = None) 
         action="token.issued",
         subject_kind="person",
         subject_id=actor.person_id,
-        after={"token": row.pk, "name": row.name, "prefix": visible, "expires_at": expires_at},
+        after={"token": row.pk, "prefix": visible, "scopes": row.scopes, "expires_at": expires_at},
     )
     return selectors.token_view(row), secret
 
@@ -83,6 +105,6 @@ def revoke_token(*, actor: Actor, token_id: UUID) -> TokenView:
             action="token.revoked",
             subject_kind="person",
             subject_id=row.person_id,
-            after={"token": row.pk, "name": row.name},
+            after={"token": row.pk, "prefix": row.prefix},
         )
     return selectors.token_view(row)
