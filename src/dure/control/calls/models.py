@@ -32,6 +32,42 @@ def frozen_once_used() -> list[pgtrigger.Trigger]:
     ]
 
 
+def promises_kept() -> list[pgtrigger.Trigger]:
+    """A trigger that refuses what would move the goalposts of a published round. Its steps may be given other dates
+    only together with a later closing."""
+    return [
+        pgtrigger.Trigger(
+            name="promises_kept",
+            when=pgtrigger.Before,
+            operation=pgtrigger.Update,
+            condition=~pgtrigger.Q(old__state="draft"),
+            func="""
+                IF (NEW.call_id, NEW.number, NEW.opens_at, NEW.form_version_id, NEW.rule_version_id, NEW.questions_until,
+                    NEW.least_micro_won, NEW.most_micro_won, NEW.automatic, NEW.published_at)
+                    IS DISTINCT FROM
+                   (OLD.call_id, OLD.number, OLD.opens_at, OLD.form_version_id, OLD.rule_version_id, OLD.questions_until,
+                    OLD.least_micro_won, OLD.most_micro_won, OLD.automatic, OLD.published_at)
+                   OR NEW.closes_at < OLD.closes_at
+                   OR (NEW.steps IS DISTINCT FROM OLD.steps AND NEW.closes_at = OLD.closes_at)
+                   OR NEW.budget_micro_won < OLD.budget_micro_won
+                   OR NEW.state = 'draft'
+                   OR (OLD.state <> 'published' AND NEW.state <> OLD.state) THEN
+                    RAISE EXCEPTION 'round % is published: this change is refused', OLD.id
+                        USING ERRCODE = 'restrict_violation';
+                END IF;
+                RETURN NEW;
+            """,
+        ),
+        pgtrigger.Trigger(
+            name="stays_on_record",
+            when=pgtrigger.Before,
+            operation=pgtrigger.Delete,
+            condition=~pgtrigger.Q(old__state="draft"),
+            func="RAISE EXCEPTION 'round % is published and stays', OLD.id USING ERRCODE = 'restrict_violation';",
+        ),
+    ]
+
+
 class Call(models.Model):
     """What organisations are invited to apply for. Its texts are plain; an empty line parts paragraphs."""
 
@@ -165,6 +201,7 @@ class Round(models.Model):
         indexes = [
             models.Index(fields=["closes_at"], name="calls_round_closing", condition=Q(state="published")),
         ]
+        triggers = promises_kept()
 
 
 class RoundStep(models.Model):

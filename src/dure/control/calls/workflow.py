@@ -9,7 +9,7 @@ A step whose time is over is *expired* and waits for a person (*handled*), unles
 on by itself (*advanced*).
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal
 
 type CallState = Literal["draft", "published", "closed", "cancelled"]
@@ -56,8 +56,13 @@ def may_become(thing: Literal["call", "round", "question", "step"], before: str,
     return after in _TABLES[thing].get(before, frozenset())
 
 
+def in_time(moment: datetime, due: datetime) -> bool:
+    """A deadline names the last second that is in time: what comes at 18:00:00.9 is in time for 18:00:00."""
+    return moment < due + timedelta(seconds=1)
+
+
 def phase(state: str, opens_at: datetime | None, closes_at: datetime | None, at: datetime) -> Phase:
-    """Where a round stands at a moment. It is open from `opens_at` on and until just before `closes_at`."""
+    """Where a round stands at a moment. It is open from `opens_at` on, and up to and with the second `closes_at`."""
     if state == "draft" or opens_at is None or closes_at is None:
         return "draft"
     if state == "closed":
@@ -66,4 +71,4 @@ def phase(state: str, opens_at: datetime | None, closes_at: datetime | None, at:
         return "cancelled"
     if at < opens_at:
         return "upcoming"
-    return "open" if at < closes_at else "judging"
+    return "open" if in_time(at, closes_at) else "judging"
