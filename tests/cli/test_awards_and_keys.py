@@ -65,6 +65,9 @@ def test_an_award_is_shown_with_its_four_sums(run: Run, award: UUID) -> None:
         "escrow_micro_won": 0,
         "remaining_micro_won": 600_000_000_000,
         "returned_micro_won": 0,
+        "own_share_micro_won": 0,
+        "own_paid_micro_won": 0,
+        "own_returned_micro_won": 0,
     }
     assert (shown["id"], shown["programme"], shown["organisation"]) == (str(award), "hyperscale", "haneul")
 
@@ -283,8 +286,15 @@ def test_limits_of_an_award_are_changed_and_shown(run: Run, award: UUID) -> None
         "concurrency none",
         "max tokens 500",
         "models all",
+        "endpoints all",
         "networks all",
     ]
+    assert (
+        run("awards", "limits", award, "--endpoint", "embeddings", "--endpoint", "chat.completions")[0] == 0
+    )
+    shown = json.loads(run("awards", "limits", award, "--json")[1])
+    assert shown["endpoints"] == ["chat.completions", "embeddings"]
+    assert "endpoint_unknown" in run("awards", "limits", award, "--endpoint", "telepathy", "--json")[2]
     assert run("awards", "limits", award, "--concurrency", "0")[0] == 2
     assert "host bits set" in run("awards", "limits", award, "--networks", "10.0.0.1/8")[2]
     assert "model_not_found" in run("awards", "limits", award, "--model", "nobody", "--json")[2]

@@ -45,7 +45,7 @@ def changes(options: dict[str, Any]) -> dict[str, Any]:
     """What the options given change, as services take it."""
     found: dict[str, Any] = {}
     for name, value in options.items():
-        if name == "models":
+        if name in {"models", "endpoints"}:
             if value:
                 found[name] = () if value == (NONE,) else value
         elif value is not None:
@@ -63,6 +63,8 @@ def shown(view: object, *, ceiling: bool = False) -> dict[str, object]:
     if ceiling:
         fields["max_tokens"] = _number(view, "max_tokens_ceiling")
     fields["models"] = ", ".join(getattr(view, "models")) or "all"  # noqa: B009
+    if ceiling:
+        fields["endpoints"] = ", ".join(getattr(view, "endpoints")) or "all"  # noqa: B009
     fields["networks"] = ", ".join(getattr(view, "networks")) or "all"  # noqa: B009
     return fields
 

@@ -163,6 +163,8 @@ def list_awards(programme: str, organisation: str, state: str | None, as_json: b
 @_limits.limit_options
 @click.option("--max-tokens", "max_tokens_ceiling", type=_limits.Count(), metavar="N|none",
               help="Longest answer, in tokens; a call that asks for more gets this.")  # fmt: skip
+@click.option("--endpoint", "endpoints", multiple=True, metavar="NAME|none",
+              help="Only this endpoint, like chat.completions; may be repeated.")  # fmt: skip
 @_context.control_plane
 @_context.json_option
 def limits(award_id: UUID, as_json: bool, **options: Any) -> None:
@@ -191,7 +193,7 @@ def limits(award_id: UUID, as_json: bool, **options: Any) -> None:
         ) from None
     if as_json:
         names = ("models", "networks", "requests_per_minute", "tokens_per_minute", "concurrency")
-        limits = {name: getattr(view, name) for name in (*names, "max_tokens_ceiling")}
+        limits = {name: getattr(view, name) for name in (*names, "max_tokens_ceiling", "endpoints")}
         _context.print_json({"award_id": view.award_id, **limits, "changed": changed})
         return
     _context.print_fields(_limits.shown(view, ceiling=True))

@@ -69,8 +69,8 @@ class KeyEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 class AwardEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an award allows. It is open when `valid_from <= now < valid_until`; closing it removes the entry.
 
-    `models` empty means every model on offer; a limit of None means no limit; `networks` (CIDR) empty means
-    from anywhere.
+    `models` empty means every model on offer, `endpoints` empty every endpoint; a limit of None means no limit;
+    `networks` (CIDR) empty means from anywhere. An award that is `held` waits for its organisation's own contribution.
     """
 
     id: str
@@ -84,6 +84,8 @@ class AwardEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     tokens_per_minute: int | None = None
     concurrency: int | None = None
     networks: tuple[str, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    held: bool = False
 
 
 class Price(msgspec.Struct, frozen=True):

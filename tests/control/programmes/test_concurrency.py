@@ -14,6 +14,8 @@ from dure.control.foundation import audit
 from dure.control.foundation.errors import DureError
 from dure.control.ledger import services as ledger
 from dure.control.programmes import selectors, services
+from dure.control.programmes.own_share import OwnShareRule
+from dure.control.settlement import services as settlement
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -59,6 +61,57 @@ def test_twelve_grants_from_an_appropriation_for_ten_make_ten() -> None:
     assert selectors.programme(actor=SYSTEM, slug="hyperscale").left_to_grant_micro_won == 0
     assert ledger.verify().ok
     assert audit.first_difference() is None
+
+
+def test_the_last_won_of_a_line_is_granted_once() -> None:
+    make_world()
+    services.set_budget_line(
+        actor=SYSTEM, programme_slug="hyperscale", key="api", name_ko="API", ceiling=won(100)
+    )
+    assert at_once([lambda: grant(60)] * 4) == ["created"] + ["line_exceeded"] * 3
+    assert selectors.awards(actor=SYSTEM).total == 1
+    assert settlement.verify_everything().ok
+
+
+def test_the_last_won_of_a_source_is_granted_once() -> None:
+    make_world()
+    services.add_source(actor=SYSTEM, slug="fund", name_ko="기금", kind="fund")
+    services.appropriate(actor=SYSTEM, programme_slug="hyperscale", micro_won=won(100), source_slug="fund")
+    assert at_once([lambda: grant(100, sources=["fund"])] * 4) == ["created"] + ["source_exceeded"] * 3
+    assert settlement.verify_everything().ok
+
+
+def test_an_own_contribution_confirmed_from_four_desks_arrives_once() -> None:
+    world = make_world()
+    services.set_own_contribution(
+        actor=SYSTEM, programme_slug="hyperscale", rules={"small": OwnShareRule(5_000)}
+    )
+    award = world.grant(1_000, size_class="small")
+
+    def confirm() -> str:
+        return services.confirm_own_contribution(actor=SYSTEM, award_id=award.id).result
+
+    assert at_once([confirm] * 4) == ["created"] + ["no_own_contribution_due"] * 3
+    assert selectors.award(actor=SYSTEM, award_id=award.id).remaining_micro_won == won(2_000)
+    assert settlement.verify_everything().ok
+
+
+def test_passing_on_both_ways_while_granting_waits_in_no_circle() -> None:
+    make_world()
+    services.add_programme(actor=SYSTEM, slug="pilots", name_ko="실증", krw_micro_won=won(1_000))
+
+    def pass_on(one: str, other: str) -> str:
+        return services.pass_on(
+            actor=SYSTEM, from_slug=one, to_slug=other, source_slug="ministry", amount=won(100)
+        ).result
+
+    deeds = [
+        lambda: pass_on("hyperscale", "pilots"),
+        lambda: pass_on("pilots", "hyperscale"),
+        lambda: grant(10),
+    ]
+    assert at_once(deeds * 3) == ["created"] * 9
+    assert settlement.verify_everything().ok
 
 
 def test_the_same_grant_from_six_connections_happens_once() -> None:

@@ -78,6 +78,8 @@ def test_a_revoked_key_and_a_withdrawn_award_are_refused_at_once(tmp_path):
         ("key", {"expires_at": 1}, 401, "invalid_api_key"),
         ("award", {"valid_until": 1}, 403, "award_ended"),
         ("award", {"valid_from": 4_000_000_000_000_000}, 403, "award_not_started"),
+        ("award", {"held": True}, 403, "own_contribution_due"),
+        ("award", {"endpoints": ("embeddings", "rerank")}, 403, "endpoint_not_allowed"),
         ("award", {"models": ("another",)}, 404, "model_not_found"),
         ("model", {"endpoints": ("embeddings",)}, 400, "endpoint_not_supported"),
         ("model", {"prices": ()}, 404, "model_not_found"),
@@ -93,6 +95,25 @@ def test_what_the_directory_says(tmp_path, kind, changes, status, code):
             answer = await here.call(CHAT)
             assert (answer.status, answer.error["code"]) == (status, code)
             assert here.journalled() == ([], [], [])
+
+    run(scenario)
+
+
+def test_an_award_for_some_endpoints_hears_which_and_sees_only_those(tmp_path):
+    async def scenario():
+        async with world(tmp_path) as here:
+            here.publish("award", here.award_entry(endpoints=("chat.completions",)))
+            assert (await here.call(CHAT)).status == 200
+            (shown,) = (await here.call(None, "/v1/models", method="GET")).json["data"]
+            assert shown["endpoints"] == ["/v1/chat/completions"]
+            here.publish("award", here.award_entry(endpoints=("rerank",)))
+            refused = await here.call(CHAT)
+            assert (refused.status, refused.error["type"]) == (403, "permission_error")
+            assert refused.error["message"] == (
+                "Your award does not pay for calls of /v1/chat/completions. It pays for: /v1/rerank. "
+                "Ask your programme officer if your work needs another."
+            )
+            assert (await here.call(None, "/v1/models", method="GET")).json["data"] == []
 
     run(scenario)
 

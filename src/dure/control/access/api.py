@@ -56,16 +56,19 @@ class KeyLimitsIn(Schema):
 
 
 class LimitsIn(KeyLimitsIn):
-    """`max_tokens_ceiling` is the longest answer, in tokens."""
+    """`max_tokens_ceiling` is the longest answer, in tokens; `endpoints` are named like `chat.completions`."""
 
     max_tokens_ceiling: int | None = Field(None, ge=1, le=HIGHEST_LIMIT)
+    endpoints: list[str] = Field(default_factory=list, max_length=50)
 
 
 class LimitsOut(Schema):
-    """null and an empty list mean no limit."""
+    """null and an empty list mean no limit. While it is `held`, the award waits for its own contribution."""
 
     award_id: UUID
     models: list[str]
+    endpoints: list[str]
+    held: bool
     networks: list[str]
     max_tokens_ceiling: int | None
     requests_per_minute: int | None

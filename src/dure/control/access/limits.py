@@ -3,19 +3,20 @@
 An award's limits and its keys' hold beside each other: a key can narrow what its award allows, and need not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, get_args
 
 from django.utils.translation import gettext_lazy as _
 
-from dure.contracts.directory import HIGHEST_LIMIT
+from dure.contracts.directory import HIGHEST_LIMIT, Endpoint
 from dure.control.catalogue import selectors as catalogue
 from dure.control.foundation.errors import Invalid
 
 MOST_NAMES = 200
 MOST_NETWORKS = 50
+ENDPOINT_NAMES: tuple[str, ...] = get_args(Endpoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,10 @@ class KeyLimits:
 
 @dataclass(frozen=True, slots=True)
 class Limits(KeyLimits):
-    """What an award allows. `max_tokens_ceiling` is the longest answer, in tokens."""
+    """What an award allows. `max_tokens_ceiling` is the longest answer, in tokens; no `endpoints` means every one."""
 
     max_tokens_ceiling: int | None = None
+    endpoints: tuple[str, ...] = ()
 
 
 #: A limit's name → the column that keeps it, of awards and of keys.
@@ -44,7 +46,11 @@ KEY_COLUMNS = {
     "tokens_per_minute": "tokens_per_minute",
     "concurrency": "concurrency",
 }
-AWARD_COLUMNS = {**KEY_COLUMNS, "max_tokens_ceiling": "max_tokens_ceiling"}
+AWARD_COLUMNS = {
+    **KEY_COLUMNS,
+    "max_tokens_ceiling": "max_tokens_ceiling",
+    "endpoints": "endpoint_names",
+}
 
 
 def as_changes(limits: KeyLimits) -> dict[str, Any]:
@@ -58,7 +64,9 @@ def columns(changes: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, A
     checked: dict[str, Any] = {}
     for name, value in changes.items():
         if name == "models":
-            checked[known[name]] = _models(value)
+            checked[known[name]] = models(value)
+        elif name == "endpoints":
+            checked[known[name]] = endpoints(value)
         elif name == "networks":
             checked[known[name]] = _networks(value)
         else:
@@ -77,7 +85,21 @@ def _count(name: str, value: int | None) -> int | None:
     return value
 
 
-def _models(names: tuple[str, ...] | list[str]) -> list[str]:
+def endpoints(names: Iterable[str]) -> list[str]:
+    """The endpoints, checked, each once, in the order in which they are known."""
+    wanted = set(names)
+    if unknown := sorted(wanted - set(ENDPOINT_NAMES)):
+        raise Invalid(
+            "endpoint_unknown",
+            _("There is no endpoint “%(name)s”.") % {"name": unknown[0][:120]},
+            field="endpoints",
+            remedy=_("Use one of: %(names)s.") % {"names": ", ".join(ENDPOINT_NAMES)},
+        )
+    return [name for name in ENDPOINT_NAMES if name in wanted]
+
+
+def models(names: Iterable[str]) -> list[str]:
+    """The models' names, checked, each once."""
     wanted = list(dict.fromkeys(names))
     if len(wanted) > MOST_NAMES:
         raise Invalid(

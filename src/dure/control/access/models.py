@@ -14,6 +14,7 @@ from dure.contracts.ids import uuid7
 class Entitlement(models.Model):
     """The right to call models, with its limits. A limit of null is no limit; no models means all on offer.
 
+    While it is `held`, its award waits for its organisation's own contribution, and calls are refused.
     `programme_id` and `agency_id` are whose money it is: the agency's officers may revoke keys.
     """
 
@@ -24,11 +25,13 @@ class Entitlement(models.Model):
     valid_from = models.DateTimeField()
     valid_until = models.DateTimeField(null=True)
     model_names = models.JSONField(default=list)
+    endpoint_names = models.JSONField(default=list)
     max_tokens_ceiling = models.IntegerField(null=True)
     requests_per_minute = models.IntegerField(null=True)
     tokens_per_minute = models.IntegerField(null=True)
     concurrency = models.IntegerField(null=True)
     networks = models.JSONField(default=list)
+    held = models.BooleanField(default=False)
     created_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)
 

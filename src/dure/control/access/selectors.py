@@ -87,6 +87,8 @@ class EntitlementView:
     tokens_per_minute: int | None
     concurrency: int | None
     networks: tuple[str, ...]
+    endpoints: tuple[str, ...]
+    held: bool
     max_keys: int
 
     def is_open(self, at: datetime) -> bool:
@@ -166,6 +168,8 @@ def entitlement_view(row: Entitlement) -> EntitlementView:
         tokens_per_minute=row.tokens_per_minute,
         concurrency=row.concurrency,
         networks=tuple(row.networks),
+        endpoints=tuple(row.endpoint_names),
+        held=row.held,
         max_keys=getattr(settings, "DURE_MAX_KEYS_PER_AWARD", 20),
     )
 

@@ -20,6 +20,8 @@ from dure.contracts.directory import AwardEntry, KeyEntry
 from dure.control.access import limits as limiting
 from dure.control.access import rules, secret
 from dure.control.access.limits import AWARD_COLUMNS, KEY_COLUMNS, KeyLimits, Limits
+from dure.control.access.limits import endpoints as known_endpoints
+from dure.control.access.limits import models as known_models
 from dure.control.access.models import ApiKey, Entitlement
 from dure.control.access.selectors import (
     EntitlementView,
@@ -40,7 +42,10 @@ __all__ = [
     "change_limits",
     "close_entitlement",
     "issue_key",
+    "known_endpoints",
+    "known_models",
     "open_entitlement",
+    "release_entitlement",
     "revoke_key",
     "rotate_key",
     "sweep_expired_keys",
@@ -69,8 +74,12 @@ def open_entitlement(
     valid_from: datetime,
     valid_until: datetime | None,
     limits: Limits | None = None,
+    held: bool = False,
 ) -> None:
-    """The right to call that comes with an award; the room above has decided that it is granted."""
+    """The right to call that comes with an award; the room above has decided that it is granted.
+
+    `held`: keys can be issued, but calls are refused until `release_entitlement`.
+    """
     allowed = limiting.columns(limiting.as_changes(limits or Limits()), AWARD_COLUMNS)
     with transaction.atomic():
         row = Entitlement.objects.create(
@@ -80,6 +89,7 @@ def open_entitlement(
             programme_id=programme_id,
             valid_from=valid_from,
             valid_until=valid_until,
+            held=held,
             created_at=clock.now(),
             **allowed,
         )
@@ -96,6 +106,21 @@ def open_entitlement(
             },
         )
         directory.publish("award", _award_entry(row))
+
+
+def release_entitlement(*, actor: Actor, award_id: UUID) -> bool:
+    """Let a held entitlement call. False if it was not held, or is closed."""
+    with transaction.atomic():
+        row = Entitlement.objects.select_for_update(no_key=True).filter(pk=award_id).first()
+        if row is None:
+            raise NotFound
+        if not row.held or row.closed_at is not None:
+            return False
+        row.held = False
+        row.save(update_fields=["held"])
+        audit.record(actor=actor, action="entitlement.released", subject_kind="award", subject_id=award_id)
+        directory.publish("award", _award_entry(row))
+    return True
 
 
 def change_limits(
@@ -452,6 +477,8 @@ def _award_entry(row: Entitlement) -> AwardEntry:
         tokens_per_minute=row.tokens_per_minute,
         concurrency=row.concurrency,
         networks=tuple(row.networks),
+        endpoints=tuple(row.endpoint_names),
+        held=row.held,
     )
 
 

@@ -19,6 +19,22 @@ _GENESIS = bytes(32)
 #: what turns up of a process that was declared lost, from the award itself.
 _USAGE = {"usage": ("escrow", "payable"), "late_usage": ("award", "payable")}
 
+#: And between which it moves otherwise. An own contribution comes in from a treasury of its owner, lies on the owner's
+#: account until it joins the award, and what is not spent goes the same way back.
+_MOVES = {
+    **_USAGE,
+    "appropriation": ("treasury", "appropriation"),
+    "passed_on": ("appropriation", "treasury"),
+    "award": ("appropriation", "award"),
+    "award_return": ("award", "appropriation"),
+    "lease": ("award", "escrow"),
+    "give_back": ("escrow", "award"),
+    "own_contribution_paid": ("treasury", "own_contribution"),
+    "own_contribution": ("own_contribution", "award"),
+    "own_contribution_return": ("award", "own_contribution"),
+    "own_contribution_repaid": ("own_contribution", "treasury"),
+}
+
 _TRANSFERS = """
 SELECT id, sequence, debit_account_id, credit_account_id, amount, kind, memo, corrects_id,
        (extract(epoch FROM created_at) * 1000000)::bigint, previous_hash, hash
@@ -175,22 +191,10 @@ def _replay(
             return f"{where}: corrects more than the transfer it names, or one that is not there"
         originals[corrects] -= amount
     originals[transfer_id] = amount
-    return _note_usage(recount, where, kind, transfer_id, amount, debit, credit) if kind in _USAGE else ""
-
-
-def _note_usage(
-    recount: Recount,
-    where: str,
-    kind: str,
-    transfer_id: UUID,
-    amount: int,
-    debit: _Account,
-    credit: _Account,
-) -> str:
-    recount.usage[transfer_id] = (amount, debit.owner, credit.owner)
-    if (debit.kind, credit.kind) != _USAGE[kind]:
-        return f"{where}: {kind} from {debit.kind} to {credit.kind}"
-    return ""
+    if kind in _USAGE:
+        recount.usage[transfer_id] = (amount, debit.owner, credit.owner)
+    sides = (debit.kind, credit.kind)
+    return "" if _MOVES.get(kind, sides) == sides else f"{where}: {kind} from {debit.kind} to {credit.kind}"
 
 
 def _compare_totals(book: Book, accounts: dict[int, _Account], sequence: int, head: bytes) -> str:

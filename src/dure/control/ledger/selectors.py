@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import Case, F, Q, QuerySet, Sum, When
 
 from dure.control.ledger.models import Account, AccountKind, Book, DayHead, Transfer, Verification
 
@@ -22,6 +22,7 @@ __all__ = [
     "balances",
     "balances_by_book",
     "balances_by_kind",
+    "balances_of",
     "book",
     "books",
     "day_heads",
@@ -171,16 +172,30 @@ def balances_by_kind(
 def balances_by_book(
     *, book_ids: Collection[UUID] | None = None, unit: str = "KRW"
 ) -> dict[UUID, dict[str, int]]:
-    """What all accounts of each kind hold together, by book (all books if none are named), at one moment."""
-    rows = Account.objects.filter(unit=unit)
+    """What all accounts of each kind hold together, by book (all books if none are named), at one moment.
+
+    `treasury` is the book's own (its owner has the book's id); what came in through treasuries of other owners,
+    such as own contributions, is `deposits`, and absent where there are none.
+    """
+    rows = Account.objects.filter(unit=unit).annotate(
+        others=Case(When(Q(kind=AccountKind.TREASURY) & ~Q(owner_id=F("book_id")), then=True), default=False)
+    )
     if book_ids is not None:
         rows = rows.filter(book_id__in=book_ids)
     held: dict[UUID, dict[str, int]] = {}
-    sums = rows.values("book_id", "kind").annotate(held=Sum(F("credits_posted") - F("debits_posted")))
+    sums = rows.values("book_id", "kind", "others").annotate(
+        held=Sum(F("credits_posted") - F("debits_posted"))
+    )
     for row in sums:
         sign = -1 if row["kind"] == AccountKind.TREASURY else 1
-        held.setdefault(row["book_id"], {})[row["kind"]] = sign * row["held"]
+        name = "deposits" if row["others"] else row["kind"]
+        held.setdefault(row["book_id"], {})[name] = sign * row["held"]
     return held
+
+
+def balances_of(*, account_ids: Collection[int]) -> dict[int, int]:
+    """What single accounts hold, by id."""
+    return {row.pk: account_view(row).balance for row in Account.objects.filter(pk__in=account_ids)}
 
 
 def escrow_by_counterpart(*, counterpart_ids: Collection[UUID], unit: str = "KRW") -> dict[UUID, int]:

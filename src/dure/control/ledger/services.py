@@ -26,6 +26,7 @@ __all__ = [
     "VerificationReport",
     "correct",
     "correct_escrow",
+    "lock_books",
     "open_account",
     "open_book",
     "publish_day_heads",
@@ -76,6 +77,12 @@ def open_account(
         )
         (account_id,) = cursor.fetchone()
     return account_view(Account.objects.get(pk=account_id))
+
+
+def lock_books(*, book_ids: Collection[UUID]) -> None:
+    """Hold these books until the transaction ends, in the order of their ids: what is read of them now stays so."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT ledger_lock_books(%s)", [list(book_ids)])
 
 
 def transfer(

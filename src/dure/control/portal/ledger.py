@@ -28,7 +28,9 @@ from dure.control.programmes import selectors as programmes
 
 TRANSFERS_SHOWN = 30
 TRANSFER_KINDS = (
-    *("appropriation", "award", "lease", "give_back", "usage", "late_usage", "award_return", "correction"),
+    *("appropriation", "passed_on", "award", "lease", "give_back", "usage", "late_usage", "award_return"),
+    *("own_contribution_paid", "own_contribution", "own_contribution_return", "own_contribution_repaid"),
+    "correction",
 )
 _READERS = ("auditor", "officer", "operator")
 
@@ -81,6 +83,7 @@ def _kinds(book_id: UUID) -> list[KindLine]:
     held = selectors.balances_by_book(book_ids=[book_id]).get(book_id, {})
     order = (
         "treasury",
+        "deposits",
         "appropriation",
         "award",
         "escrow",
@@ -190,7 +193,14 @@ def transfer(request: Request, book_id: UUID, sequence: int) -> HttpResponse:
 
 def _cause(view: selectors.TransferView) -> str:
     causes = {
-        "appropriation": gettext("A ministry put money into the programme."),
+        "appropriation": gettext("A public source put money into the programme."),
+        "passed_on": gettext("What a source had given this programme was passed on to another one."),
+        "own_contribution_paid": gettext(
+            "An officer confirmed that an organisation's own contribution arrived."
+        ),
+        "own_contribution": gettext("The own contribution joined the award."),
+        "own_contribution_return": gettext("An ended award gave back what was left of the own contribution."),
+        "own_contribution_repaid": gettext("What was left of the own contribution was paid back."),
         "award": gettext("An officer granted an award."),
         "lease": gettext(
             "A gateway set a slice of the award aside, so that calls need not ask the database."

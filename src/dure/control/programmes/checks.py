@@ -1,21 +1,27 @@
 """What every verb of programmes asks of its input, and the sentences for a refusal."""
 
 import re
+from datetime import datetime, timedelta
 
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from dure.contracts.money import MICRO_WON_PER_WON
+from dure.control.foundation import clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Forbidden, Invalid, NotFound
 from dure.control.foundation.money import MAX_KRW, format_won
 from dure.control.identity import selectors as identity
 from dure.control.identity.selectors import OrganisationView
-from dure.control.ledger import selectors as ledger
 from dure.control.programmes import rules
-from dure.control.programmes.models import Programme
+from dure.control.programmes.models import BudgetLine, Programme, Source
+from dure.control.programmes.units import KRW, UNIT_NAMES, UNITS
+from dure.control.programmes.workflow import OWN_DUE, SOURCE_KINDS
 
 MAX_MICRO_WON = MAX_KRW * MICRO_WON_PER_WON
+#: Dates beyond this are mistakes, and some could be written but never read again.
+FARTHEST = timedelta(days=36_600)
+_LINE_KEY = re.compile(r"[a-z0-9][a-z0-9_]{0,39}")
 _SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _AGENCY_KINDS = ("ministry", "agency")
 
@@ -31,9 +37,7 @@ def slug(text: str) -> None:
         )
 
 
-def appropriation_exceeded(programme: Programme, micro_won: int) -> Conflict:
-    balances = ledger.balances(owner_ids=[programme.pk], kind="appropriation")
-    left = balances.get(programme.pk, 0)
+def appropriation_exceeded(programme: Programme, micro_won: int, left: int) -> Conflict:
     return Conflict(
         "appropriation_exceeded",
         _("The programme “%(slug)s” has %(left)s left to grant; %(asked)s was asked for.")
@@ -42,6 +46,105 @@ def appropriation_exceeded(programme: Programme, micro_won: int) -> Conflict:
         remedy=_("Grant less, or appropriate more to the programme first."),
         data={"left_micro_won": left, "asked_micro_won": micro_won},
     )
+
+
+def source_exceeded(row: Source, left: int, asked: int, unit: str) -> Conflict:
+    return Conflict(
+        "source_exceeded",
+        _("The source “%(slug)s” has %(left)s left to grant here; %(asked)s was asked for.")
+        % {"slug": row.slug, "left": shown(left, unit), "asked": shown(asked, unit)},
+        field="sources",
+        remedy=_("Take less of it, or name other sources, too."),
+        data={"source": row.slug, "left": left, "asked": asked, "unit": unit},
+    )
+
+
+def line_exceeded(row: BudgetLine, asked: int) -> Conflict:
+    left = row.ceiling - row.committed
+    return Conflict(
+        "line_exceeded",
+        _("The budget line “%(key)s” has %(left)s left; %(asked)s was asked for.")
+        % {"key": row.key, "left": shown(left, row.unit), "asked": shown(asked, row.unit)},
+        field="line",
+        remedy=_("Grant less, name another line, or raise its ceiling first."),
+        data={"line": row.key, "left": left, "asked": asked, "unit": row.unit},
+    )
+
+
+def units_differ(one: str, other: str) -> Conflict:
+    return Conflict(
+        "units_differ",
+        _("This counts in %(one)s, not in %(other)s; the two are never mixed.")
+        % {"one": one, "other": other},
+        field="unit",
+    )
+
+
+def source(slug: str) -> Source:
+    row = Source.objects.filter(slug=slug).first()
+    if row is None:
+        raise NotFound(
+            _("There is no source “%(slug)s”.") % {"slug": slug[:80]},
+            code="source_not_found",
+            field="source",
+            remedy=_("Add it first; then money can be appropriated from it."),
+        )
+    return row
+
+
+def only_source(programme: Programme) -> Source:
+    """The source of a programme that has one only."""
+    found = list(Source.objects.filter(fundings__programme=programme).distinct().order_by("slug")[:20])
+    if len(found) != 1:
+        raise Invalid(
+            "source_missing",
+            _("This programme has several sources; whose money is it?"),
+            field="source",
+            remedy=_("Name one of: %(slugs)s.") % {"slugs": ", ".join(row.slug for row in found)},
+        )
+    return found[0]
+
+
+def source_kind(kind: str) -> None:
+    if kind not in SOURCE_KINDS:
+        raise Invalid(
+            "source_kind_unknown",
+            _("A source is one of: %(names)s.") % {"names": ", ".join(SOURCE_KINDS)},
+            field="kind",
+        )
+
+
+def own_due(due: str) -> None:
+    if due not in OWN_DUE:
+        raise Invalid(
+            "own_contribution_due_unknown",
+            _("An own contribution is due “before” the first call, or “after” it."),
+            field="due",
+        )
+
+
+def line_key(key: str) -> None:
+    if not _LINE_KEY.fullmatch(key):
+        raise Invalid(
+            "line_key_invalid",
+            _("“%(key)s” cannot be a line's short name.") % {"key": key[:60]},
+            field="key",
+            remedy=_("Use 1 to 40 small letters, digits and underscores, like “api_use”."),
+        )
+
+
+def dates(valid_from: datetime | None, valid_until: datetime | None) -> None:
+    now = clock.now()
+    for field, moment in (("valid_from", valid_from), ("valid_until", valid_until)):
+        if moment is not None and abs(moment - now) > FARTHEST:
+            raise Invalid(
+                "date_out_of_range",
+                _("This date is more than a hundred years away."),
+                field=field,
+                remedy=_("Leave the end out for an award without an end date."),
+            )
+    if valid_from is not None and valid_until is not None and valid_until <= valid_from:
+        raise Invalid("ends_before_start", _("The end must lie after the start."), field="valid_until")
 
 
 def exists_differently() -> Conflict:
@@ -123,12 +226,39 @@ def names(name_ko: str, name_en: str | None) -> tuple[str, str]:
 
 
 def sum_in_range(micro_won: int) -> None:
-    if not 0 < micro_won <= MAX_MICRO_WON:
+    amount_in_range(micro_won, KRW)
+
+
+def amount_in_range(amount: int, unit: str) -> int:
+    """An amount in the smallest part of a unit."""
+    if unit not in UNITS:
+        raise Invalid(
+            "unit_unknown",
+            _("There is no unit “%(unit)s”.") % {"unit": unit[:40]},
+            field="unit",
+            remedy=_("Use one of: %(names)s.") % {"names": ", ".join(UNIT_NAMES)},
+        )
+    if not 0 < amount <= MAX_MICRO_WON:
         raise Invalid(
             "sum_out_of_range",
-            _("The sum must be more than zero and at most %(most)s.") % {"most": won(MAX_MICRO_WON)},
-            field="krw",
+            _("The sum must be more than zero and at most %(most)s.") % {"most": shown(MAX_MICRO_WON, unit)},
+            field="krw" if unit == KRW else "amount",
         )
+    return amount
+
+
+def programme_not_too_large(amount: int, unit: str) -> None:
+    if amount > MAX_MICRO_WON:
+        raise Invalid(
+            "sum_too_large",
+            _("A programme holds at most %(most)s.") % {"most": shown(MAX_MICRO_WON, unit)},
+            field="krw" if unit == KRW else "amount",
+        )
+
+
+def shown(amount: int, unit: str) -> str:
+    """An amount with its unit, for people."""
+    return won(amount) if unit == KRW else f"{amount:,} {unit}"
 
 
 def won(micro_won: int) -> str:

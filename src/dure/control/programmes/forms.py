@@ -88,8 +88,12 @@ class AwardLimitsForm(KeyLimitsForm):
         label=_("Longest answer, in tokens"),
         help_text=_("A call that asks for more, or does not say, gets this."),
     )
+    endpoints = _ListField(
+        label=_("Endpoints"),
+        help_text=_("One to a line, such as chat.completions; empty for every endpoint of the models."),
+    )
 
-    limits = (*KeyLimitsForm.limits, "max_tokens_ceiling")
+    limits = (*KeyLimitsForm.limits, "max_tokens_ceiling", "endpoints")
 
 
 class KeyForm(KeyLimitsForm):

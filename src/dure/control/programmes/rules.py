@@ -13,6 +13,11 @@ def may_add_programme(actor: Actor, agency_id: UUID | None) -> bool:
     return actor.is_system or (actor.has("officer") and agency_id is not None and actor.acts_for(agency_id))
 
 
+def may_add_source(actor: Actor) -> bool:
+    """A source is a name until money is appropriated from it."""
+    return actor.is_system or actor.has("officer")
+
+
 def may_move_money(actor: Actor, agency_id: UUID | None) -> bool:
     """Appropriate, grant and end: an officer of the programme's agency (any officer where it has none)."""
     return actor.is_system or (actor.has("officer") and (agency_id is None or actor.acts_for(agency_id)))

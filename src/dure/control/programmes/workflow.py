@@ -21,6 +21,12 @@ AWARD_TRANSITIONS: Final[dict[AwardState, frozenset[AwardState]]] = {
     "closed": frozenset(),
 }
 
+#: When an own contribution is due: before the first call may be made, or any time until the award ends.
+OWN_DUE: Final = ("before", "after")
+
+#: What a source of money is: a line of a ministry's budget, a fund, or another public source.
+SOURCE_KINDS: Final = ("budget", "fund", "other")
+
 PROGRAMME_STATES: Final = tuple(PROGRAMME_TRANSITIONS)
 AWARD_STATES: Final = tuple(AWARD_TRANSITIONS)
 

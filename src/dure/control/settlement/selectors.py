@@ -26,6 +26,7 @@ from dure.control.settlement.processes import (
     lost_sums,
     waiting_escrow,
 )
+from dure.control.settlement.spending import Spent, order_of_spending
 
 __all__ = [
     "SILENT_AFTER",
@@ -33,6 +34,7 @@ __all__ = [
     "LossView",
     "LostSum",
     "SpendLine",
+    "Spent",
     "UsageView",
     "WaitingEscrow",
     "daily_spend",
@@ -42,6 +44,7 @@ __all__ = [
     "latest_usage",
     "loss_view",
     "lost_sums",
+    "order_of_spending",
     "provider_earnings",
     "provider_unpaid",
     "spend_by_day",

@@ -7,9 +7,10 @@ from django.db import connection, transaction
 
 from dure.control.ledger import services as ledger
 from dure.control.settlement.losses import confirm_lost, declare_lost, withdraw_lost
-from dure.control.settlement.verification import verify_everything
+from dure.control.settlement.verification import also_verify, verify_everything
 
 __all__ = [
+    "also_verify",
     "confirm_lost",
     "declare_lost",
     "ensure_partitions",

@@ -6,6 +6,8 @@ from 1 to its mark without a gap, the day totals are what the records come to, a
 lost held is back in its awards or was charged to them.
 """
 
+from collections.abc import Callable
+
 from django.db import connection
 
 from dure.control.foundation import audit
@@ -103,6 +105,16 @@ LIMIT 1
 """
 
 
+#: Checks of rooms above, each answering the first difference in words: they are told of here when those rooms start.
+_OTHERS: list[Callable[[], str]] = []
+
+
+def also_verify(check: Callable[[], str]) -> None:
+    """Have a room above check its own records at each recount, on the same snapshot."""
+    if check not in _OTHERS:
+        _OTHERS.append(check)
+
+
 def verify_everything() -> VerificationReport:
     """Recount the ledger, the usage records against it, and the audit trail; keep the outcome."""
     return ledger.verify(also=_usage_matches, finally_=_whole, count_usage=_count_usage)
@@ -158,6 +170,9 @@ def _whole() -> str:
         cursor.execute(_LOST_UNDECLARED)
         if row := cursor.fetchone():
             return f"gateway process {row[0]}: what it lost and what two officers declared do not agree"
+    for check in _OTHERS:
+        if difference := check():
+            return difference
     return audit.first_difference() or ""
 
 

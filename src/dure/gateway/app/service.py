@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from dure.contracts.directory import AwardEntry, KeyEntry, ModelEntry
+from dure.contracts.directory import AwardEntry, Endpoint, KeyEntry, ModelEntry
 from dure.gateway.app.charge import Charge
 from dure.gateway.app.ended import Ended
 from dure.gateway.app.gateway import Gateway
@@ -202,27 +202,30 @@ class GatewayService:
 
     def _models(self, request: Request, connection: ClientConnection) -> None:
         now = self._gateway.wall_us()
-        views = [self._view(model, now) for model in self._models_for(request, connection, now)]
+        award, models = self._models_for(request, connection, now)
+        views = [self._view(model, award, now) for model in models]
         self._answer(request, connection, "models", _encode(ModelList(views)))
 
-    def _models_for(self, request: Request, connection: ClientConnection, now: int) -> list[ModelEntry]:
+    def _models_for(
+        self, request: Request, connection: ClientConnection, now: int
+    ) -> tuple[AwardEntry, list[ModelEntry]]:
         key, award = self._authenticated(request)
         gate = self._gate(key, award, request, connection)
-        return [
-            model for model in self._gateway.directory.models_for(award, now) if _gate_allows(gate, model)
-        ]
+        found = self._gateway.directory.models_for(award, now)
+        return award, [model for model in found if _gate_allows(gate, model)]
 
     def _model(self, request: Request, connection: ClientConnection) -> None:
         name = _shown(request.path[len(MODELS_PREFIX) :])
         now = self._gateway.wall_us()
-        for model in self._models_for(request, connection, now):
+        award, models = self._models_for(request, connection, now)
+        for model in models:
             if model.name == name:
-                self._answer(request, connection, "models", _encode(self._view(model, now)))
+                self._answer(request, connection, "models", _encode(self._view(model, award, now)))
                 return
         raise errors.model_not_found(name)
 
     @staticmethod
-    def _view(model: ModelEntry, now: int) -> ModelView:
+    def _view(model: ModelEntry, award: AwardEntry, now: int) -> ModelView:
         price = directory.current_price(model, now)
         return ModelView(
             id=model.name,
@@ -230,7 +233,7 @@ class GatewayService:
             owned_by=model.owned_by or "dure",
             context_length=model.context_length,
             max_output_tokens=model.max_output_tokens,
-            endpoints=_paths_of(model),
+            endpoints=_paths_of(directory.served_for(award, model)),
             price_micro_won_per_million={str(meter): rate for meter, rate in price.meters.items()}
             if price
             else {},
@@ -272,8 +275,12 @@ class GatewayService:
         model = gateway.directory.model_by_name(call.model)
         if model is None or not directory.allows(award, model) or not _gate_allows(gate, model):
             raise errors.model_not_found(call.model)
+        if award.endpoints and endpoint.name not in award.endpoints:
+            raise errors.endpoint_not_allowed(endpoint.path, _paths_of(award.endpoints))
         if endpoint.name not in model.endpoints:
-            raise errors.endpoint_not_supported(call.model, endpoint.path, _paths_of(model))
+            raise errors.endpoint_not_supported(
+                call.model, endpoint.path, _paths_of(directory.served_for(award, model))
+            )
         offer = self._offers.offer(key, award, model, gateway.wall_us())
         if offer is None:
             raise errors.model_not_found(call.model)
@@ -324,12 +331,14 @@ class GatewayService:
             raise errors.award_ended()
         if now < award.valid_from:
             raise errors.award_not_started(_shown_moment(award.valid_from))
+        if award.held:
+            raise errors.award_held()
         return key, award
 
 
-def _paths_of(model: ModelEntry) -> tuple[str, ...]:
-    """Where a model is served; the directory may name an endpoint that this release does not know."""
-    return tuple(ENDPOINTS[name].path for name in model.endpoints if name in ENDPOINTS)
+def _paths_of(endpoints: tuple[Endpoint, ...]) -> tuple[str, ...]:
+    """The paths of endpoints; the directory may name one that this release does not know."""
+    return tuple(ENDPOINTS[name].path for name in endpoints if name in ENDPOINTS)
 
 
 def _presented_key(headers: dict[bytes, bytes]) -> bytes | None:

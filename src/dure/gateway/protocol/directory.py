@@ -16,6 +16,7 @@ from dure.contracts.directory import (
     DeploymentEntry,
     DirectoryEntry,
     DirectoryKind,
+    Endpoint,
     KeyEntry,
     ModelEntry,
     Price,
@@ -121,12 +122,24 @@ class Directory:
     def models_for(self, award: AwardEntry, now: int) -> Iterator[ModelEntry]:
         """Models that this award may call now: allowed, priced and served somewhere. By name."""
         for _, model in sorted(self._model_by_name.items()):
-            if allows(award, model) and current_price(model, now) and self.deployments_of(model.id):
+            if (
+                allows(award, model)
+                and served_for(award, model)
+                and current_price(model, now)
+                and self.deployments_of(model.id)
+            ):
                 yield model
 
 
 def allows(award: AwardEntry, model: ModelEntry) -> bool:
     return not award.models or model.id in award.models or model.name in award.models
+
+
+def served_for(award: AwardEntry, model: ModelEntry) -> tuple[Endpoint, ...]:
+    """The endpoints of a model that this award may call."""
+    if not award.endpoints:
+        return model.endpoints
+    return tuple(name for name in model.endpoints if name in award.endpoints)
 
 
 def is_open(award: AwardEntry, now: int) -> bool:

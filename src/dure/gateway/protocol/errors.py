@@ -121,6 +121,26 @@ def award_not_started(starts: str) -> Refusal:
     )
 
 
+def award_held() -> Refusal:
+    return Refusal(
+        403,
+        "own_contribution_due",
+        "The award that this API key belongs to waits for your organisation's own contribution. "
+        "Calls work within a second of an officer's confirmation that it has arrived; the award's page says how much is due.",
+        kind=PERMISSION,
+    )
+
+
+def endpoint_not_allowed(path: str, allowed: tuple[str, ...]) -> Refusal:
+    return Refusal(
+        403,
+        "endpoint_not_allowed",
+        f"Your award does not pay for calls of {path}. It pays for: {', '.join(allowed)}. "
+        "Ask your programme officer if your work needs another.",
+        kind=PERMISSION,
+    )
+
+
 def model_not_found(name: str) -> Refusal:
     if len(name) > MOST_SHOWN:
         name = f"{name[:MOST_SHOWN]}…"

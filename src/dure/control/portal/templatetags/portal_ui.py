@@ -88,6 +88,7 @@ _LOSSES = {
 }
 ACCOUNT_KINDS = {
     "treasury": _("treasury"),
+    "deposits": _("paid in by organisations"),
     "appropriation": _("appropriation"),
     "award": _("award"),
     "escrow": _("held by a gateway"),
@@ -104,6 +105,11 @@ TRANSFER_KINDS = {
     "usage": _("calls charged"),
     "late_usage": _("late calls charged"),
     "award_return": _("rest returned"),
+    "passed_on": _("passed on to another programme"),
+    "own_contribution_paid": _("own contribution paid in"),
+    "own_contribution": _("own contribution joined the award"),
+    "own_contribution_return": _("rest of the own contribution"),
+    "own_contribution_repaid": _("own contribution paid back"),
     "correction": _("correction"),
 }
 _ORGANISATION_KINDS = {
@@ -347,6 +353,8 @@ _EVENTS = {
     "award.granted": _("Award granted"),
     "award.ended": _("Award ended"),
     "award.returned": _("Rest returned to the programme"),
+    "award.own_contribution_confirmed": _("Own contribution arrived"),
+    "award.own_contribution_repaid": _("Rest of the own contribution paid back"),
     "award.escrow_corrected": _("Money returned from a lost gateway"),
     "gateway.loss_requested": _("Asked to declare it lost"),
     "gateway.declared_lost": _("Declared lost"),
@@ -354,6 +362,7 @@ _EVENTS = {
     "entitlement.opened": _("Right to call opened"),
     "entitlement.limited": _("Limits changed"),
     "entitlement.closed": _("Right to call closed"),
+    "entitlement.released": _("Calls may begin"),
     "key.issued": _("Key issued"),
     "key.limited": _("Limits of a key changed"),
     "key.revoked": _("Key revoked"),

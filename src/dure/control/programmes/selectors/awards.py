@@ -16,7 +16,7 @@ from dure.control.identity.selectors import OrganisationView
 from dure.control.ledger import selectors as ledger
 from dure.control.programmes import rules
 from dure.control.programmes.models import Award
-from dure.control.programmes.selectors.values import AwardPage, AwardSums, AwardView, KeyUse, ref
+from dure.control.programmes.selectors.values import AwardPage, AwardSums, AwardView, KeyUse, line_view, ref
 from dure.control.settlement import selectors as settlement
 
 PAGE_SIZES = (20, 50, 100)
@@ -29,7 +29,7 @@ _ORDERS = {
 
 
 def award(*, actor: Actor, award_id: UUID) -> AwardView:
-    row = Award.objects.select_related("programme").filter(pk=award_id).first()
+    row = Award.objects.select_related("programme", "line").filter(pk=award_id).first()
     if row is None or not rules.may_see_award(actor, row.organisation_id):
         raise NotFound
     return award_views([row])[0]
@@ -69,7 +69,7 @@ def awards(
     ordered = rows.order_by(*(f"-{name}" if descending else name for name in names))
     start = (page - 1) * page_size
     return AwardPage(
-        items=award_views(list(ordered.select_related("programme")[start : start + page_size])),
+        items=award_views(list(ordered.select_related("programme", "line")[start : start + page_size])),
         total=total,
         page=page,
         page_size=page_size,
@@ -114,11 +114,17 @@ def award_views(rows: Sequence[Award]) -> list[AwardView]:
         # Rows were read before the balances: what was returned in between would look spent.
         fresh = Award.objects.in_bulk(ending)
         for row in rows:
-            if row.pk in fresh and fresh[row.pk].returned_micro_won != row.returned_micro_won:
-                row.refresh_from_db(fields=["returned_micro_won", "state", "closed_at"])
+            if row.pk in fresh and _returned(fresh[row.pk]) != _returned(row):
+                row.refresh_from_db(
+                    fields=["returned_micro_won", "own_returned_micro_won", "state", "closed_at"]
+                )
                 held |= ledger.balances_by_kind(owner_ids=[row.pk], kinds=("award", "escrow"))
     organisations = identity.names_of({row.organisation_id for row in rows})
     return [_award_view(row, held.get(row.pk, {}), organisations[row.organisation_id]) for row in rows]
+
+
+def _returned(row: Award) -> int:
+    return row.returned_micro_won + row.own_returned_micro_won
 
 
 def _visible(actor: Actor) -> QuerySet[Award]:
@@ -130,8 +136,9 @@ def _visible(actor: Actor) -> QuerySet[Award]:
 
 
 def _sums(rows: QuerySet[Award]) -> AwardSums:
-    decided = rows.aggregate(granted=Sum("granted_micro_won"), returned=Sum("returned_micro_won"))
-    granted, returned = int(decided["granted"] or 0), int(decided["returned"] or 0)
+    names = ("granted_micro_won", "returned_micro_won", "own_paid_micro_won", "own_returned_micro_won")
+    decided = rows.aggregate(**{f"{name}_sum": Sum(name) for name in names})
+    granted, returned, paid, given_back = (int(decided[f"{name}_sum"] or 0) for name in names)
     # A subquery, not a list: the database joins, however many rows there are.
     owners: Any = rows.values("pk")
     held = ledger.balances_by_kind(owner_ids=owners, kinds=("award", "escrow"))
@@ -139,7 +146,8 @@ def _sums(rows: QuerySet[Award]) -> AwardSums:
     remaining = escrow + sum(kinds.get("award", 0) for kinds in held.values())
     return AwardSums(
         granted_micro_won=granted,
-        spent_micro_won=granted - returned - remaining,
+        own_paid_micro_won=paid,
+        spent_micro_won=granted + paid - returned - given_back - remaining,
         escrow_micro_won=escrow,
         remaining_micro_won=remaining,
         returned_micro_won=returned,
@@ -157,10 +165,16 @@ def _award_view(row: Award, held: dict[str, int], organisation: OrganisationView
         name_en=row.name_en,
         state=row.state,
         granted_micro_won=row.granted_micro_won,
-        spent_micro_won=row.granted_micro_won - row.returned_micro_won - remaining,
+        spent_micro_won=row.granted_micro_won + row.own_paid_micro_won - _returned(row) - remaining,
         escrow_micro_won=escrow,
         remaining_micro_won=remaining,
         returned_micro_won=row.returned_micro_won,
+        own_share_bp=row.own_share_bp,
+        own_share_micro_won=row.own_share_micro_won,
+        own_paid_micro_won=row.own_paid_micro_won,
+        own_returned_micro_won=row.own_returned_micro_won,
+        own_contribution_due=row.own_contribution_due,
+        line=line_view(row.line) if row.line else None,
         valid_from=row.valid_from,
         valid_until=row.valid_until,
         created_at=row.created_at,

@@ -21,6 +21,7 @@ from dure.control.programmes.selectors.values import (
     ProgrammeRef,
     ProgrammeView,
     ref,
+    source_view,
 )
 from dure.control.settlement import selectors as settlement
 
@@ -60,11 +61,18 @@ def may_grant(*, actor: Actor, slug: str) -> bool:
 
 
 def appropriations(*, actor: Actor, slug: str) -> list[AppropriationView]:
-    rows = Appropriation.objects.filter(programme__slug=slug).order_by("-created_at", "-pk")
+    rows = (
+        Appropriation.objects.filter(programme__slug=slug)
+        .select_related("funding__source", "through")
+        .order_by("-created_at", "-pk")
+    )
     return [
         AppropriationView(
             id=row.pk,
-            amount_micro_won=row.amount_micro_won,
+            amount=row.amount,
+            unit=row.funding.unit,
+            source=source_view(row.funding.source),
+            through=ref(row.through) if row.through else None,
             memo=row.memo,
             created_at=row.created_at,
             created_by_name=row.created_by_name if actor.is_platform else "",
@@ -100,6 +108,7 @@ def home_totals() -> HomeTotals:
 class _Money:
     appropriated: int
     left: int
+    own: int
     escrow: int
     remaining: int
 
@@ -109,7 +118,7 @@ class _Money:
 
     @property
     def spent(self) -> int:
-        return self.granted - self.remaining
+        return self.granted + self.own - self.remaining
 
 
 def _money(books: Sequence[dict[str, int]]) -> _Money:
@@ -120,6 +129,7 @@ def _money(books: Sequence[dict[str, int]]) -> _Money:
     return _Money(
         appropriated=total("treasury"),
         left=total("appropriation"),
+        own=total("deposits") - total("own_contribution"),
         escrow=escrow,
         remaining=total("award") + escrow,
     )
@@ -155,6 +165,7 @@ def _programme_views(rows: list[Programme]) -> list[ProgrammeView]:
                 appropriated_micro_won=money.appropriated,
                 granted_micro_won=money.granted,
                 left_to_grant_micro_won=money.left,
+                own_contribution_micro_won=money.own,
                 spent_micro_won=money.spent,
                 escrow_micro_won=money.escrow,
                 remaining_micro_won=money.remaining,

@@ -1,0 +1,187 @@
+"""Whose money it is, and whose was spent: exact to the last micro-won, for awards, single calls, programmes and sources."""
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from django.db.models import Count, F, QuerySet, Sum
+
+from dure.control.foundation.errors import NotFound
+from dure.control.ledger import selectors as ledger
+from dure.control.programmes.models import Appropriation, Award, AwardShare, Funding, OwnPayment, Source
+from dure.control.programmes.parts import Parts
+from dure.control.programmes.selectors.values import (
+    CallParts,
+    OwnPaymentView,
+    SourceMoney,
+    SourceView,
+    SpentOfSource,
+    ref,
+    source_view,
+)
+from dure.control.settlement import selectors as settlement
+
+
+def source(*, slug: str) -> SourceView:
+    row = Source.objects.filter(slug=slug).first()
+    if row is None:
+        raise NotFound(code="source_not_found")
+    return source_view(row)
+
+
+def sources(*, search: str = "") -> list[SourceView]:
+    """All public sources, by their short names."""
+    rows = Source.objects.order_by("slug")
+    if search:
+        rows = rows.filter(name_ko__icontains=search) | rows.filter(name_en__icontains=search)
+    return [source_view(row) for row in rows]
+
+
+def spent_by_source(award_id: UUID) -> list[SpentOfSource]:
+    """What an award was given by each of its sources, and what of it was spent and returned.
+
+    The last line (`source` None) is the own contribution, where one has been paid. Their sums are the award's, to
+    the micro-won, at every moment. The caller has decided that the award may be seen.
+    """
+    row = Award.objects.filter(pk=award_id).first()
+    if row is None:
+        raise NotFound
+    parts = Parts.of(row)
+    total = _spent_of([row])[row.pk]
+    put_in, spent = parts.put_in, parts.spent(total)
+    lines = [
+        SpentOfSource(source_view(share.funding.source), put_in[at], spent[at], share.returned_micro_won)
+        for at, share in enumerate(parts.shares)
+    ]
+    if row.own_paid_micro_won:
+        lines.append(SpentOfSource(None, put_in[-1], spent[-1], row.own_returned_micro_won))
+    return lines
+
+
+def calls_by_source(*, award_id: UUID, request_ids: Collection[UUID]) -> dict[UUID, CallParts]:
+    """Whose money each of these calls of an award spent; calls that cost nothing are absent.
+
+    A call's parts are the difference between what was whose after it and before it, in the order in which calls were
+    posted (`settlement.order_of_spending`). So the parts of all calls together are the award's.
+    """
+    row = Award.objects.filter(pk=award_id).first()
+    if row is None:
+        raise NotFound
+    parts = Parts.of(row)
+    whose: Sequence[SourceView | None] = [
+        *(source_view(share.funding.source) for share in parts.shares),
+        None,
+    ]
+    found = {}
+    for request_id, call in settlement.order_of_spending(award_id=award_id, request_ids=request_ids).items():
+        before, after = call.before_micro_won, call.before_micro_won + call.cost_micro_won
+        found[request_id] = CallParts(
+            request_id,
+            before,
+            call.cost_micro_won,
+            tuple(
+                (source, part)
+                for source, part in zip(whose, parts.spent_between(before, after), strict=True)
+                if part
+            ),
+        )
+    return found
+
+
+def has_several_parts(award_id: UUID) -> bool:
+    """Whether an award is anybody's money but one source's."""
+    shares = AwardShare.objects.filter(award_id=award_id).count()
+    return shares + OwnPayment.objects.filter(award_id=award_id)[:1].count() > 1
+
+
+def own_payments(award_id: UUID) -> list[OwnPaymentView]:
+    """The own contributions that have arrived, first to last."""
+    return [
+        OwnPaymentView(row.pk, row.amount_micro_won, row.memo, row.created_at, row.created_by_name)
+        for row in OwnPayment.objects.filter(award_id=award_id).order_by("created_at", "pk")
+    ]
+
+
+def own_waiting(award_id: UUID) -> int:
+    """Micro-won of an award's own contribution that wait to be paid back to its organisation."""
+    return ledger.balances(owner_ids=[award_id], kind="own_contribution").get(award_id, 0)
+
+
+def money_of_programme(*, programme_id: UUID) -> list[SourceMoney]:
+    """What each source gives a programme, in the order in which they joined it."""
+    return _money(Funding.objects.filter(programme_id=programme_id).order_by("created_at", "pk"))
+
+
+def money_of_source(*, source_id: UUID) -> list[SourceMoney]:
+    """What a source gives each programme, in the order in which it did."""
+    return _money(Funding.objects.filter(source_id=source_id).order_by("created_at", "pk"))
+
+
+def _money(rows: QuerySet[Funding]) -> list[SourceMoney]:
+    fundings = list(rows.select_related("source", "programme"))
+    ids = [row.pk for row in fundings]
+    given = {
+        row["funding_id"]: row["total"]
+        for row in Appropriation.objects.filter(funding_id__in=ids)
+        .values("funding_id")
+        .annotate(total=Sum("amount"))
+    }
+    passed_on = {
+        (row["through_id"], row["funding__source_id"], row["funding__unit"]): row["total"]
+        for row in Appropriation.objects.filter(through__in=[row.programme_id for row in fundings])
+        .values("through_id", "funding__source_id", "funding__unit")
+        .annotate(total=Sum("amount"))
+    }
+    left = ledger.balances_of(account_ids=[row.account_id for row in fundings])
+    spent = _spent_by_funding(ids)
+    lines = []
+    for row in fundings:
+        net = given.get(row.pk, 0) - passed_on.get((row.programme_id, row.source_id, row.unit), 0)
+        lines.append(
+            SourceMoney(
+                source=source_view(row.source),
+                programme=ref(row.programme),
+                unit=row.unit,
+                given=net,
+                left=left.get(row.account_id, 0),
+                granted=net - left.get(row.account_id, 0),
+                spent=spent.get(row.pk, 0),
+            )
+        )
+    return lines
+
+
+def _spent_by_funding(ids: Collection[UUID]) -> dict[UUID, int]:
+    """What was spent of each: awards of one part alone are summed by the database, the others divided one by one."""
+    touched = AwardShare.objects.filter(funding_id__in=ids)
+    mixed = (
+        Award.objects.filter(pk__in=touched.values("award_id"))
+        .annotate(parts=Count("shares"))
+        .exclude(parts=1, own_paid_micro_won=0)
+    )
+    alone = touched.exclude(award_id__in=mixed.values("pk"))
+    spent: dict[UUID, int] = {}
+    granted = alone.values("funding_id").annotate(kept=Sum(F("granted_micro_won") - F("returned_micro_won")))
+    for row in granted:
+        spent[row["funding_id"]] = row["kept"]
+    held = ledger.balances_by_kind(owner_ids=alone.values("award_id"), kinds=("award", "escrow"))  # type: ignore[arg-type]
+    for award_id, funding_id in alone.values_list("award_id", "funding_id"):
+        spent[funding_id] -= sum(held.get(award_id, {}).values())
+    rows = list(mixed)
+    totals, parts = _spent_of(rows), Parts.of_all(rows)
+    for award in rows:
+        own = parts[award.pk]
+        for share, part in zip(own.shares, own.spent(totals[award.pk])[:-1], strict=True):
+            spent[share.funding_id] = spent.get(share.funding_id, 0) + part
+    return spent
+
+
+def _spent_of(rows: Sequence[Award]) -> dict[UUID, int]:
+    held = ledger.balances_by_kind(owner_ids=[row.pk for row in rows], kinds=("award", "escrow"))
+    return {
+        row.pk: row.granted_micro_won
+        + row.own_paid_micro_won
+        - row.returned_micro_won
+        - row.own_returned_micro_won
+        - sum(held.get(row.pk, {}).values())
+        for row in rows
+    }
