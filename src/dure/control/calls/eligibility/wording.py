@@ -72,11 +72,11 @@ def shown(attribute: Attribute, value: Any) -> str:
         case "yes_no":
             return pgettext("answer", "yes") if value else pgettext("answer", "no")
         case "won":
-            return _won(value)
+            return shown_won(value)
         case "months":
             return _months(value)
         case "date":
-            return _day(value)
+            return shown_day(value)
         case "document":
             return str(
                 {
@@ -88,7 +88,7 @@ def shown(attribute: Attribute, value: Any) -> str:
     return f"{value:,}"
 
 
-def _won(micro_won: int) -> str:
+def shown_won(micro_won: int) -> str:
     won = micro_won // MICRO_WON_PER_WON
     return f"{won:,}원" if (get_language() or "ko").startswith("ko") else f"₩{won:,}"
 
@@ -103,7 +103,7 @@ def _months(months: int) -> str:
     return " ".join(parts)
 
 
-def _day(day: date) -> str:
+def shown_day(day: date) -> str:
     if (get_language() or "ko").startswith("ko"):
         return f"{day.year}년 {day.month}월 {day.day}일"
     return f"{day.day} {day:%b} {day.year}"

@@ -84,6 +84,43 @@
     if (document.querySelector('form[data-guards][data-changed="1"]')) event.preventDefault();
   });
 
+  // Questions that depend on another's answer show as soon as it is given; without script they show after saving.
+  const answerOf = (form, key) => {
+    const inputs = [...form.querySelectorAll(`[name="f-${key}"]`)];
+    const given = inputs.filter((one) => !["radio", "checkbox"].includes(one.type) || one.checked).map((one) => one.value);
+    return given.filter((value) => value.trim() !== "");
+  };
+  const holds = (form, { field, comparison, value }) => {
+    const line = form.querySelector(`[data-field="${field}"]`);
+    if (!line) return null;
+    const given = line.hidden ? [] : answerOf(form, field);
+    if (!given.length) return false;
+    const wanted = [value].flat().map((one) => (one === true ? "yes" : one === false ? "no" : String(one)));
+    const number = Number(given[0].replaceAll(",", ""));
+    if (comparison === "at_least") return number >= Number(value);
+    if (comparison === "at_most") return number <= Number(value);
+    const hit = given.some((one) => wanted.includes(one));
+    return comparison === "answered" || (comparison === "is_not" || comparison === "not_in" ? !hit : hit);
+  };
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest("form");
+    if (!form) return;
+    for (let round = 0; round < 5; round += 1) {
+      for (const line of form.querySelectorAll("[data-when]")) {
+        const found = JSON.parse(line.dataset.when).map((one) => holds(form, one));
+        if (!found.includes(null)) line.hidden = found.includes(false);
+      }
+    }
+  });
+  const letters = globalThis.Intl && Intl.Segmenter ? new Intl.Segmenter() : null;
+  document.addEventListener("input", (event) => {
+    const hint = event.target.dataset.mostLength && document.querySelector(`[data-length-of="${event.target.name}"]`);
+    if (!hint || !letters) return;
+    const count = [...letters.segment(event.target.value)].length;
+    hint.textContent = hint.textContent.replace(/[0-9,]+/, count.toLocaleString("en"));
+    hint.classList.toggle("problem", count > Number(event.target.dataset.mostLength));
+  });
+
   // Live figures: silent while the tab is hidden, while a dialog is open, or while the reader works inside.
   document.addEventListener("htmx:beforeRequest", (event) => {
     const part = event.detail.elt;
