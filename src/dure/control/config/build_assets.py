@@ -25,6 +25,9 @@ NODE_MODULES = REPOSITORY / "node_modules"
 KRDS = NODE_MODULES / "krds-uiux" / "resources"
 KRDS_STYLES = ("token/krds_tokens.css", "common/common.css", "component/component.css")
 FONT = NODE_MODULES / "pretendard-gov" / "dist" / "web" / "variable"
+#: The same font whole, for documents that are set on the server (`foundation.documents`).
+DOCUMENT_FONTS = NODE_MODULES / "pretendard-gov" / "dist" / "public" / "static"
+DOCUMENT_FONT_FILES = ("PretendardGOV-Regular.otf", "PretendardGOV-Bold.otf")
 FONT_STYLE = "pretendardvariable-gov-dynamic-subset.css"
 #: An image up to this size travels inside the style sheet; a larger one is a file of its own.
 INLINE_IMAGE_BYTES = 4_096
@@ -70,6 +73,10 @@ class Output:
         draft.write_bytes(content)
         draft.replace(path)
 
+    def keep(self, name: str, content: bytes) -> None:
+        """Write one file under its own name, for the server's own use."""
+        self._write(self.folder / name, content)
+
     def add(self, name: str, content: bytes, *, compress: bool = True) -> str:
         """Write one file under its hashed name, which is returned."""
         digest = hashlib.sha256(content).hexdigest()[:12]
@@ -102,6 +109,11 @@ def _add_fonts(output: Output) -> None:
     output.add("fonts/pretendard-gov.css", style.encode())
 
 
+def _add_document_fonts(output: Output) -> None:
+    for name in DOCUMENT_FONT_FILES:
+        output.keep(f"documents/{name}", (DOCUMENT_FONTS / name).read_bytes())
+
+
 def _image(address: str, output: Output) -> str:
     if address.startswith(("data:", "#")):
         return address
@@ -130,6 +142,7 @@ def build(folder: Path) -> Output:
             raise AssetsError(f"{needed} is missing: install the front-end packages with `npm ci`")
     output = Output(folder)
     _add_fonts(output)
+    _add_document_fonts(output)
     _add_style(output)
     output.add("htmx.js", (NODE_MODULES / "htmx.org" / "dist" / "htmx.min.js").read_bytes())
     for path in sorted(SOURCES.glob("*")):
