@@ -13,6 +13,8 @@ rows of somebody else's:
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
+from io import BytesIO
 from typing import Any
 from uuid import UUID
 
@@ -22,8 +24,10 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from dure.control.access import services as access
+from dure.control.applications import services as applications
+from dure.control.calls import services as calls
 from dure.control.config.api import api
-from dure.control.foundation import notices
+from dure.control.foundation import clock, notices
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.models import Notice
 from dure.control.identity import account_selectors
@@ -47,7 +51,7 @@ PEOPLE = {
 }
 PLATFORM = {"officer", "operator", "auditor"}
 #: Names of route parameters that say whose row it is.
-OWNED = {"award_id", "key_id", "notice_id", "session_id", "token_id"}
+OWNED = {"award_id", "key_id", "notice_id", "session_id", "token_id", "application_id", "attachment_id"}
 #: Django's and allauth's own views, which guard themselves.
 FRAMEWORK = {"set_language"}
 
@@ -196,8 +200,61 @@ def world(db: None) -> World:
         "notice_id": Notice.objects.get(person_id=person.id).pk,
         "session_id": account_selectors.sessions_of(person.id)[0].id,
         "token_id": token.id,
+        **_others_application(owner),
     }
     return made
+
+
+def _others_application(owner: Actor) -> dict[str, UUID]:
+    """A draft of somebody else, with a file."""
+    two = {"ko": "가", "en": "a"}
+    calls.add_call(
+        actor=SYSTEM, slug="call", programme_slug="programme", kind="api_support", name_ko="공고", summary_ko="공고",
+        text_ko="공고",
+    )  # fmt: skip
+    fields = [
+        {"key": "title", "kind": "text", "label": two, "required": True},
+        {"key": "papers", "kind": "file", "label": two},
+        {
+            "key": "sum",
+            "kind": "budget",
+            "label": two,
+            "required": True,
+            "lines": [{"key": "api", "label": two}],
+        },
+    ]
+    calls.save_form(
+        actor=SYSTEM, call_slug="call", content={"sections": [{"key": "all", "title": two, "fields": fields}]}
+    )
+    ways = {
+        "apply": {"submitted": "decide"},
+        "decide": {"accepted": "award", "refused": "end"},
+        "award": {"awarded": "end"},
+        "end": {},
+    }
+    kinds = {"apply": "application", "decide": "decision", "award": "award", "end": "closing"}
+    steps = [
+        {
+            "key": key,
+            "kind": kinds[key],
+            "title": two,
+            "edges": [{"outcome": o, "to": to} for o, to in out.items()],
+        }
+        for key, out in ways.items()
+    ]
+    calls.save_rules(actor=SYSTEM, call_slug="call", content=[])
+    calls.save_steps(actor=SYSTEM, call_slug="call", content={"start": "apply", "steps": steps})
+    now = clock.now()
+    round_ = calls.add_round(
+        actor=SYSTEM, call_slug="call", opens_at=now - timedelta(minutes=1), closes_at=now + timedelta(days=30),
+        budget_micro_won=10**10, most_micro_won=10**10,
+    )  # fmt: skip
+    calls.publish_round(actor=SYSTEM, round_id=round_.id)
+    application = applications.start(actor=owner, round_id=round_.id)
+    attachment = applications.attach(
+        actor=owner, application_id=application.id, field="papers", stream=BytesIO(b"secret"), name="a.txt"
+    )
+    return {"application_id": application.id, "attachment_id": attachment.id}
 
 
 def _key_id(issued: Any) -> UUID:
@@ -229,6 +286,8 @@ NEUTRAL = {
     "sequence": 1,
     "process_id": UUID(int=7),
     "step": "confirm",
+    "person_id": UUID(int=7),
+    "field": "title",
 }
 
 

@@ -1,9 +1,11 @@
 """The request as this project's middleware leaves it, so that types say what views rely on."""
 
 import re
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from dure.control.foundation.actors import Actor
 
@@ -16,6 +18,19 @@ class Request(HttpRequest):
 
     actor: Actor
     htmx: "HtmxDetails"
+    #: `time.monotonic()` when this process took the request up.
+    arrived: float
+
+
+class ArrivalMiddleware:
+    """The first of all: notes when a request was taken up, so that waiting for a lock makes nobody late."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.arrived = time.monotonic()  # type: ignore[attr-defined]
+        return self.get_response(request)
 
 
 #: `str.isdigit` takes “²” as well, which `int` does not; and `int` refuses thousands of digits.

@@ -84,6 +84,7 @@ __all__ = [
     "people_with_role",
     "person",
     "person_by_email",
+    "person_views",
     "profile",
     "profiles",
     "programme_roles",
@@ -217,6 +218,11 @@ def person(person_id: UUID) -> PersonView:
     if row is None:
         raise NotFound(code="person_not_found")
     return person_view(row)
+
+
+def person_views(ids: Collection[UUID]) -> list[PersonView]:
+    """These people, by name."""
+    return [person_view(row) for row in Person.objects.filter(pk__in=set(ids)).order_by("name", "pk")]
 
 
 def person_by_email(email: str) -> PersonView | None:

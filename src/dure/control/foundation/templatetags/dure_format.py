@@ -75,6 +75,13 @@ def seoul_datetime(moment: datetime | None) -> SafeString | str:
     )
 
 
+def seoul_datetime_text(moment: datetime | None) -> str:
+    """The same as plain text, for mail and documents: `2026년 11월 23일 (월) 18:00:00`."""
+    if moment is None:
+        return "–"
+    return f"{seoul_date(moment)} {moment.astimezone(clock.SEOUL):%H:%M:%S}"
+
+
 @register.filter
 def time_left(moment: datetime | None) -> str:
     """What is left until a deadline: `3일 4시간 남음`, `3 days 4 hours left`, or that it has passed."""
