@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from dure.cli._context import Refusal, control_plane, json_option, operator, print_json, print_rows
+from dure.cli._people_accounts import COMMANDS
 
 _ROLES = ("administrator", "developer", "viewer", "provider_manager", "officer", "operator", "auditor")
 _LONGEST_PASSWORD = 1_000
@@ -14,6 +15,10 @@ _LONGEST_PASSWORD = 1_000
 @click.group()
 def people() -> None:
     """People who may sign in, the organisations they act for, and their roles."""
+
+
+for _command in COMMANDS:
+    people.add_command(_command)
 
 
 @people.command("add")

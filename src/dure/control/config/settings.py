@@ -129,6 +129,9 @@ INSTALLED_APPS = [
     # After our rooms, whose templates take the place of allauth's.
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
 ]
 
 MIDDLEWARE = [

@@ -1,9 +1,16 @@
-"""The audit trail: append-only, hash-chained, written in the transaction of the change it tells of."""
+"""The audit trail: append-only, hash-chained, written in the transaction of the change it tells of.
+
+The trail cannot forget, and people may ask to be forgotten. So an event about what a person did holds the
+person's id and no name; who reads the trail is shown the name that the id has then, or, of somebody who was
+erased, a pseudonym (docs/decisions/0013). What else an event holds is the room's choice, and must not be a
+name, an address or anything else that tells who somebody is.
+"""
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
+from uuid import UUID
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
@@ -66,7 +73,7 @@ def record(
         id=uuid7(),
         at=clock.now(),
         actor_kind=actor.kind,
-        actor_name=_name(actor),
+        actor_name="" if actor.person_id else actor.name,
         person_id=actor.person_id,
         organisation_id=actor.organisation_id,
         action=action,
@@ -81,14 +88,8 @@ def record(
     event.save(force_insert=True)
 
 
-#: What stands between a delegate's name and those they act for, in the trail.
+#: What stands between a delegate's name and those they act for, where the trail is shown.
 ON_BEHALF_OF = " on behalf of "
-
-
-def _name(actor: Actor) -> str:
-    if not actor.on_behalf_of:
-        return actor.name
-    return f"{actor.name}{ON_BEHALF_OF}{', '.join(name for _, name in actor.on_behalf_of)}"[:200]
 
 
 def _with_givers(actor: Actor, after: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -98,12 +99,44 @@ def _with_givers(actor: Actor, after: Mapping[str, Any] | None) -> Mapping[str, 
 
 
 def events_for(subject_kind: str, subject_id: object, *, limit: int = 50) -> list[AuditEvent]:
-    """The latest events about one subject, newest first."""
-    return list(
-        AuditEvent.objects.filter(subject_kind=subject_kind, subject_id=str(subject_id)).order_by(
-            "-sequence"
-        )[:limit]
-    )
+    """The latest events about one subject, newest first; `actor_name` is the name that people have now."""
+    rows = AuditEvent.objects.filter(subject_kind=subject_kind, subject_id=str(subject_id))
+    return with_names(rows.order_by("-sequence")[:limit])
+
+
+type FindNames = Callable[[Collection[UUID]], Mapping[UUID, str]]
+_find_names: list[FindNames] = []
+
+
+def find_names_with(find: FindNames) -> None:
+    """The room that knows people says how they are called; this one only knows their ids."""
+    _find_names[:] = [find]
+
+
+def with_names(events: Iterable[AuditEvent]) -> list[AuditEvent]:
+    """Events to be shown: each with the name of who acted, and of whom they stood in for, as it is now."""
+    shown = list(events)
+    givers = {
+        event.sequence: [UUID(one) for one in (event.after or {}).get("on_behalf_of", [])] for event in shown
+    }
+    ids = {event.person_id for event in shown if event.person_id}.union(*givers.values())
+    names = dict(_find_names[0](ids)) if ids and _find_names else {}
+    for event in shown:
+        if event.person_id is None:
+            continue
+        name = names.get(event.person_id) or pseudonym(event.person_id)
+        others = ", ".join(names.get(one) or pseudonym(one) for one in givers[event.sequence])
+        event.actor_name = f"{name}{ON_BEHALF_OF}{others}" if others else name
+    return shown
+
+
+#: How the name of somebody who was erased begins; the end of their id follows.
+ERASED = "erased-"
+
+
+def pseudonym(person_id: UUID) -> str:
+    """What stands for the name of somebody who is gone: always the same for one person, and no name."""
+    return f"{ERASED}{person_id.hex[-8:]}"
 
 
 def first_difference() -> str | None:

@@ -3,7 +3,7 @@
 A notice that cannot be sent is tried again, ever less often, for a week; it never holds up another.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.core.mail import EmailMessage
 from django.db import transaction
@@ -37,6 +37,17 @@ def send_mail_later(
 def unsent_older_than(age: timedelta) -> int:
     """How many notices have waited this long: the operator's sign that the worker or the mail server is away."""
     return OutboxMail.objects.filter(sent_at__isnull=True, created_at__lt=clock.now() - age).count()
+
+
+def forget(*, to: str) -> int:
+    """Remove every mail to an address, sent or not (PIPA art. 36); returns how many there were."""
+    return OutboxMail.objects.filter(to__iexact=to).delete()[0]
+
+
+def forget_sent(*, before: datetime, key_prefix: str = "") -> int:
+    """Remove mail that was sent before then, of all kinds or of those whose dedupe key begins so."""
+    rows = OutboxMail.objects.filter(sent_at__lt=before)
+    return (rows.filter(dedupe_key__startswith=key_prefix) if key_prefix else rows).delete()[0]
 
 
 def deliver(*, limit: int = 100) -> int:

@@ -1,7 +1,7 @@
 """REST: registration, oneself, one's tokens, sessions and sign-ins."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from allauth.core import ratelimit
@@ -9,9 +9,10 @@ from ninja import Query, Router, Schema, Status
 from pydantic import AwareDatetime
 
 from dure.control.foundation.actors import Actor
+from dure.control.foundation.errors import NotFound
 from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, ErrorSchema, actor_of, audience
-from dure.control.identity import account_selectors, passwords, selectors, services
+from dure.control.identity import account_selectors, passwords, personal_data, selectors, services
 from dure.control.identity.api import MembershipOut, OrganisationOut
 
 router = Router(tags=["account"])
@@ -120,6 +121,19 @@ class SignInOut(Schema):
 
 class EndedOut(Schema):
     ended: int
+
+
+class PasswordIn(Schema):
+    """The person's own password once more, and a code where they have a second factor."""
+
+    password: str
+    code: str | None = None
+
+
+class ErasureOut(Schema):
+    id: UUID
+    asked_at: datetime
+    due_at: datetime
 
 
 # Registration
@@ -279,3 +293,51 @@ def list_sign_ins(
 def _here(request: Request) -> str | None:
     """The asking browser's session; a token has none."""
     return None if "Authorization" in request.headers else request.session.session_key
+
+
+# One's data
+
+
+@router.get("/me/data", response={200: dict[str, Any], **ERRORS})
+@audience("signed_in")
+def my_data(request: Request) -> object:
+    """Everything that is kept about oneself."""
+    return personal_data.export(_id(actor_of(request)))
+
+
+@router.delete("/me/memberships/{slug}", response={200: EndedOut, **ERRORS})
+@audience("signed_in")
+def leave(request: Request, slug: str) -> object:
+    """Leave an organisation; its last administrator names another first."""
+    actor = actor_of(request)
+    organisation_id = passwords.own_organisation(_id(actor), slug)
+    services.end_membership(actor=actor, person_id=_id(actor), organisation_id=organisation_id)
+    return {"ended": 1}
+
+
+@router.get("/me/erasure", response={200: ErasureOut, **ERRORS})
+@audience("signed_in")
+def show_erasure(request: Request) -> object:
+    """The wish to be erased that waits for its day; 404 where there is none."""
+    found = account_selectors.erasure_of(_id(actor_of(request)))
+    if found is None:
+        raise NotFound(code="erasure_not_found")
+    return found
+
+
+@router.post("/me/erasure", response={202: ErasureOut, **LIMITED})
+@audience("signed_in")
+def ask_erasure(request: Request, body: PasswordIn) -> object:
+    """Ask to be erased; the password is needed, so that a lost token cannot do it. Asking again changes nothing."""
+    actor = actor_of(request)
+    person = selectors.person(_id(actor))
+    passwords.check(request, email=person.email, password=body.password, code=body.code)
+    return Status(202, services.ask_erasure(actor=actor))
+
+
+@router.delete("/me/erasure", response={200: EndedOut, **ERRORS})
+@audience("signed_in")
+def withdraw_erasure(request: Request) -> object:
+    """Take the wish back, while it waits."""
+    services.withdraw_erasure(actor=actor_of(request))
+    return {"ended": 1}

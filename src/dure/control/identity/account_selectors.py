@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from django.contrib.sessions.models import Session
 
 from dure.control.foundation import clock
@@ -13,6 +15,7 @@ from dure.control.identity.person_models import ErasureState, SignInOutcome
 
 __all__ = [
     "ErasureView",
+    "PasskeyView",
     "SessionView",
     "SignInView",
     "WaysView",
@@ -63,14 +66,22 @@ class ErasureView:
 
 
 @dataclass(frozen=True, slots=True)
+class PasskeyView:
+    id: int
+    name: str
+    added_at: datetime
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class WaysView:
-    """How a person can prove who they are."""
+    """How a person can prove who they are. `services` are the names of connected sign-in services."""
 
     password: bool
     app: bool
-    passkeys: int
+    passkeys: tuple[PasskeyView, ...]
     recovery_codes_left: int | None
-    services: int
+    services: tuple[str, ...]
 
     @property
     def second_factor(self) -> bool:
@@ -79,8 +90,20 @@ class WaysView:
 
 def ways_to_sign_in(person_id: UUID) -> WaysView:
     person = Person.objects.get(pk=person_id)
+    rows = list(Authenticator.objects.filter(user=person).order_by("pk"))
+    codes = [row for row in rows if row.type == Authenticator.Type.RECOVERY_CODES]
     return WaysView(
-        password=person.has_usable_password(), app=False, passkeys=0, recovery_codes_left=None, services=0
+        password=person.has_usable_password(),
+        app=any(row.type == Authenticator.Type.TOTP for row in rows),
+        passkeys=tuple(
+            PasskeyView(
+                id=row.pk, name=row.wrap().name, added_at=row.created_at, last_used_at=row.last_used_at
+            )
+            for row in rows
+            if row.type == Authenticator.Type.WEBAUTHN
+        ),
+        recovery_codes_left=len(codes[0].wrap().get_unused_codes()) if codes else None,
+        services=tuple(SocialAccount.objects.filter(user=person).values_list("provider", flat=True)),
     )
 
 

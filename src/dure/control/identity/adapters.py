@@ -3,6 +3,7 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core import context
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest
@@ -13,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dure.control.foundation import outbox
 from dure.control.identity import notices
+from dure.control.identity.proof import proved_lately
 
 #: What a page says after allauth did something; what is not here is not worth a message.
 _MESSAGES = {
@@ -118,6 +120,10 @@ class AccountAdapter(DefaultAccountAdapter):
             notices.account_changed(
                 user, what, address=self.get_client_ip(self.request), agent=_agent(self.request), to=email
             )
+
+    def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
+        """Who has just signed in is not asked again."""
+        return not proved_lately(self.request or context.request)
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return reverse("identity:profile")

@@ -7,4 +7,10 @@ class IdentityConfig(AppConfig):
     verbose_name = "Identity"
 
     def ready(self) -> None:
-        from dure.control.identity import signals  # noqa: F401 - registers the sign-in history
+        from dure.control.foundation import audit
+        from dure.control.identity import (
+            selectors,
+            signals,  # noqa: F401 - registers the sign-in history
+        )
+
+        audit.find_names_with(selectors.people_names)

@@ -1,5 +1,6 @@
 """Mail that identity sends by itself."""
 
+from datetime import datetime
 from typing import Any
 
 from allauth.account.forms import default_token_generator
@@ -13,6 +14,7 @@ from django.utils import translation
 from dure.control.foundation import clock, outbox
 from dure.control.identity.devices import device_name
 from dure.control.identity.models import Person
+from dure.control.identity.selectors import PersonView
 
 
 def welcome(person: Person) -> None:
@@ -51,6 +53,21 @@ def already_registered(person: Person) -> None:
     _mail(person, "already_registered", context, dedupe_key=f"registered-{person.pk}-{_minute()}")
 
 
+def erasure_asked(person: Person, *, due_at: datetime, key: str) -> None:
+    """The account will be erased, and until then its owner can take that back."""
+    context = {"due_at": due_at, "data_url": settings.DURE_PORTAL_URL + reverse("identity:data")}
+    _mail(person, "erasure_asked", context, dedupe_key=f"erasure-{key}")
+
+
+#: How the dedupe key of the last mail to somebody begins; it is removed as soon as it is sent.
+FAREWELL = "erased-"
+
+
+def erased(person: PersonView) -> None:
+    """The last mail: the account is gone (PIPA art. 36(2): the result is told)."""
+    _mail(person, "erased", {}, dedupe_key=f"{FAREWELL}{person.id}")
+
+
 def new_device(person: Person, *, address: str | None, agent: str) -> None:
     """Somebody signed in from a device that this person never used before."""
     context = {
@@ -77,7 +94,12 @@ def account_changed(person: Person, what: Any, *, address: str, agent: str, to: 
 
 
 def _mail(
-    person: Person, template: str, context: dict[str, Any], *, dedupe_key: str | None = None, to: str = ""
+    person: Person | PersonView,
+    template: str,
+    context: dict[str, Any],
+    *,
+    dedupe_key: str | None = None,
+    to: str = "",
 ) -> None:
     context = {"person": person, **context}
     with translation.override(person.language):

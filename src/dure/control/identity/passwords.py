@@ -6,6 +6,8 @@ allauth does it, so attempts count for the same limits and appear in the same hi
 from uuid import UUID
 
 from allauth.account.adapter import get_adapter
+from allauth.mfa.base.forms import AuthenticateForm
+from allauth.mfa.utils import is_mfa_enabled
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
@@ -37,6 +39,22 @@ def check(request: Request, *, email: str, password: str, code: str | None = Non
 
 def _check_code(user: Person, code: str | None) -> None:
     """Where the person has a second factor, a password alone is not enough."""
+    if not is_mfa_enabled(user):
+        return
+    if not code:
+        raise DureError(
+            "code_needed",
+            _("This account needs a code as well."),
+            status=401,
+            field="code",
+            remedy=_("Send the code of the authenticator app, or a recovery code."),
+        )
+    form = AuthenticateForm(user=user, data={"code": code})
+    if not form.is_valid():
+        if any(error.code == "too_many_login_attempts" for error in form.errors.as_data().get("code", [])):
+            raise too_many()
+        raise DureError("code_wrong", _("This code is not right."), status=401, field="code")
+    form.authenticator.record_usage()
 
 
 def too_many() -> DureError:

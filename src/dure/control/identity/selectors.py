@@ -79,6 +79,7 @@ __all__ = [
     "organisations",
     "ownership_group",
     "people",
+    "people_names",
     "people_to_notify",
     "people_with_programme_role",
     "people_with_role",
@@ -223,6 +224,11 @@ def person(person_id: UUID) -> PersonView:
 def person_views(ids: Collection[UUID]) -> list[PersonView]:
     """These people, by name."""
     return [person_view(row) for row in Person.objects.filter(pk__in=set(ids)).order_by("name", "pk")]
+
+
+def people_names(ids: Collection[UUID]) -> dict[UUID, str]:
+    """How these people are called now; who was erased has a pseudonym, who is gone is missing."""
+    return dict(Person.objects.filter(pk__in=set(ids)).values_list("pk", "name"))
 
 
 def person_by_email(email: str) -> PersonView | None:

@@ -12,6 +12,7 @@ from allauth.account.signals import (
     password_set,
     user_logged_in,
 )
+from allauth.mfa.signals import authentication_failed as second_factor_failed
 from django.contrib.auth.signals import user_logged_in as session_began
 from django.contrib.auth.signals import user_logged_out, user_login_failed
 from django.core.exceptions import PermissionDenied
@@ -22,6 +23,7 @@ from dure.control.foundation import audit
 from dure.control.identity import selectors, services
 from dure.control.identity.middleware import DEVICE_COOKIE, SESSION_SEEN
 from dure.control.identity.models import Person
+from dure.control.identity.person_models import SignInOutcome
 
 
 def _where(request: HttpRequest) -> dict[str, Any]:
@@ -53,6 +55,11 @@ def remember_failure(request: HttpRequest | None = None, **arguments: Any) -> No
     person = selectors.person_by_email(address)
     if request is not None and person is not None and person.active:
         services.remember_failure(person_id=person.id, **_where(request))
+
+
+@receiver(second_factor_failed)
+def remember_wrong_code(request: HttpRequest, user: Person, **_: Any) -> None:
+    services.remember_failure(person_id=user.pk, outcome=SignInOutcome.WRONG_CODE, **_where(request))
 
 
 @receiver(user_logged_out)

@@ -1,7 +1,8 @@
-"""What the worker does on a schedule for organisations."""
+"""What the worker does on a schedule for people and organisations."""
 
 from procrastinate.contrib.django import app
 
+from dure.control.identity import services
 from dure.control.identity.services import documents
 
 
@@ -10,3 +11,18 @@ from dure.control.identity.services import documents
 def remind_of_expiring_documents(timestamp: int) -> None:
     """Daily, after nine in Seoul."""
     documents.remind_of_expiry()
+
+
+@app.periodic(cron="*/15 * * * *")
+@app.task(queueing_lock="erase_due_people", pass_context=False)
+def erase_due_people(timestamp: int) -> None:
+    services.erase_due()
+
+
+@app.periodic(cron="41 18 * * *")
+@app.task(queueing_lock="forget_old_traces", pass_context=False)
+def forget_old_traces(timestamp: int) -> None:
+    """Daily, in Seoul's night: what the privacy notice promises to forget."""
+    services.forget_unconfirmed()
+    services.forget_old()
+    services.forget_mail()

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from dure.control.identity import security_views, views
+from dure.control.identity import data_views, security_views, views
 
 app_name = "identity"
 
@@ -13,4 +13,9 @@ urlpatterns = [
     path("account/security/", security_views.security, name="security"),
     path("account/security/sessions/end/", security_views.end_other_sessions, name="end_other_sessions"),
     path("account/security/sessions/<uuid:session_id>/end/", security_views.end_session, name="end_session"),
+    path("account/data/", data_views.data, name="data"),
+    path("account/data/export/", data_views.export, name="export"),
+    path("account/data/erase/", data_views.ask_erasure, name="ask_erasure"),
+    path("account/data/keep/", data_views.withdraw_erasure, name="withdraw_erasure"),
+    path("account/leave/<str:slug>/", data_views.leave, name="leave"),
 ]

@@ -16,6 +16,7 @@ from dure.control.foundation.http import Request
 from dure.control.identity import account_selectors, selectors, services
 from dure.control.identity.forms import ProfileForm, TokenForm
 from dure.control.identity.guards import signed_in
+from dure.control.identity.proof import proven
 from dure.control.identity.sign_in import remember_language
 
 
@@ -67,8 +68,11 @@ def _tokens_page(request: Request, *, status: int = 200, **extra: object) -> Htt
 @require_http_methods(["GET", "POST"])
 def tokens(request: Request) -> HttpResponse:
     """One's tokens; a new one is shown, this once, on the page that answers."""
-    if request.method == "GET":
-        return _tokens_page(request)
+    return _issue(request) if request.method == "POST" else _tokens_page(request)
+
+
+@proven
+def _issue(request: Request) -> HttpResponse:
     form = TokenForm(request.POST)
     if not form.is_valid():
         return _tokens_page(request, token_form=form, status=422)

@@ -6,6 +6,8 @@ changes a fact that was verified waits again.
 *Documents* are accepted or refused by an officer, or taken back while they wait. *Ownership links* are declared by one
 side and confirmed or refused by the other or by an officer; a confirmed one stays on record and ends by its date alone, which
 an officer sets, for who could end it could slip out of a group. *Invitations* are answered once.
+
+*Erasure* of a person waits for some days, in which they can take it back; then it is done for good.
 """
 
 from collections.abc import Mapping
@@ -37,6 +39,13 @@ INVITATION: Final[Mapping[str, frozenset[str]]] = {
     "accepted": frozenset(),
     "declined": frozenset(),
     "revoked": frozenset(),
+}
+
+
+ERASURE: Final[Mapping[str, frozenset[str]]] = {
+    "waiting": frozenset({"withdrawn", "done"}),
+    "withdrawn": frozenset(),
+    "done": frozenset(),
 }
 
 

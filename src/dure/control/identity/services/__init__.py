@@ -8,6 +8,13 @@ from dure.control.identity.services.documents import (
     remind_of_expiry,
     withdraw_document,
 )
+from dure.control.identity.services.erasure import (
+    ask_erasure,
+    erase_due,
+    erase_person,
+    forget_mail,
+    withdraw_erasure,
+)
 from dure.control.identity.services.founding import change_profile, found_organisation, slug_proposal
 from dure.control.identity.services.invitations import (
     accept_invitation,
@@ -36,6 +43,7 @@ from dure.control.identity.services.registration import (
     remember_verified,
     send_confirmation,
 )
+from dure.control.identity.services.second_factors import reset_second_factors
 from dure.control.identity.services.sessions import (
     ACTIVITY_EVERY,
     end_other_sessions,
@@ -63,6 +71,7 @@ __all__ = [
     "add_membership",
     "add_organisation",
     "add_person",
+    "ask_erasure",
     "ask_link_end",
     "ask_verification",
     "change_profile",
@@ -75,6 +84,9 @@ __all__ = [
     "end_membership",
     "end_other_sessions",
     "end_session",
+    "erase_due",
+    "erase_person",
+    "forget_mail",
     "forget_old",
     "forget_session",
     "forget_unconfirmed",
@@ -93,6 +105,7 @@ __all__ = [
     "remember_verified",
     "remind_of_expiry",
     "resend_invitation",
+    "reset_second_factors",
     "revoke_delegation",
     "revoke_invitation",
     "revoke_token",
@@ -103,5 +116,6 @@ __all__ = [
     "update_profile",
     "verify_organisation",
     "withdraw_document",
+    "withdraw_erasure",
     "withdraw_link",
 ]

@@ -335,7 +335,6 @@ def _record(actor: Actor, invitation: Invitation, action: str) -> None:
         subject_id=invitation.organisation_id,
         after={
             "invitation": invitation.pk,
-            "email": invitation.email,
             "roles": invitation.roles,
             "membership_until": invitation.membership_until,
             "expires_at": invitation.expires_at,

@@ -86,7 +86,7 @@ def end_session(*, actor: Actor, session_id: UUID) -> None:
     row = rows.first()
     if row is None:
         raise NotFound(code="session_not_found")
-    _end([row])
+    end_sessions([row])
     audit.record(
         actor=actor,
         action="session.ended",
@@ -110,7 +110,7 @@ def end_other_sessions(*, actor: Actor, keep: str | None = None, person_id: UUID
     rows = list(
         OpenSession.objects.select_for_update().filter(person_id=whose).exclude(session_key=keep or "")
     )
-    _end(rows)
+    end_sessions(rows)
     if rows:
         audit.record(
             actor=actor,
@@ -122,7 +122,8 @@ def end_other_sessions(*, actor: Actor, keep: str | None = None, person_id: UUID
     return len(rows)
 
 
-def _end(rows: Collection[OpenSession]) -> None:
+def end_sessions(rows: Collection[OpenSession]) -> None:
+    """Sign these browsers out; who does it says so in the trail."""
     Session.objects.filter(session_key__in=[row.session_key for row in rows]).delete()
     OpenSession.objects.filter(pk__in=[row.pk for row in rows]).delete()
 

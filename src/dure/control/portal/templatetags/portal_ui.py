@@ -385,6 +385,8 @@ def event_detail(event: Any) -> str:
 #: Names the software gives itself in the audit trail where it acts on nobody's behalf.
 _SYSTEM_NAMES = {
     "demonstration": _("demonstration"),
+    "erasure": _("erasure of accounts"),
+    "registration": _("registration"),
     "term of awards": _("end of the award's term"),
     "return of unspent money": _("return of unspent money"),
 }
@@ -399,6 +401,8 @@ def who_did(name: str) -> Any:
     if audit.ON_BEHALF_OF in name:
         delegate, _between, others = name.partition(audit.ON_BEHALF_OF)
         return gettext("%(name)s on behalf of %(others)s") % {"name": delegate, "others": others}
+    if name.startswith(audit.ERASED):
+        return gettext("erased account %(code)s") % {"code": name[len(audit.ERASED) :]}
     return _SYSTEM_NAMES.get(name, name)
 
 
