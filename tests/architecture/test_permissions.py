@@ -51,7 +51,18 @@ PEOPLE = {
 }
 PLATFORM = {"officer", "operator", "auditor"}
 #: Names of route parameters that say whose row it is.
-OWNED = {"award_id", "key_id", "notice_id", "session_id", "token_id", "application_id", "attachment_id"}
+OWNED = {
+    "application_id",
+    "attachment_id",
+    "award_id",
+    "file_id",
+    "key_id",
+    "notice_id",
+    "question_id",
+    "round_id",
+    "session_id",
+    "token_id",
+}
 #: Django's and allauth's own views, which guard themselves.
 FRAMEWORK = {"set_language"}
 
@@ -176,7 +187,7 @@ def world(db: None) -> World:
         _person(made, role, kind, roles)
     other = identity.add_organisation(actor=SYSTEM, slug="somebody-else", kind="startup", name_ko="다른 곳")
     programmes.add_programme(
-        actor=SYSTEM, slug="programme", name_ko="사업", krw_micro_won=10**12, agency_slug="org-officer"
+        actor=SYSTEM, slug="programme", name_ko="사업", krw_micro_won=10**16, agency_slug="org-officer"
     )
     award = programmes.grant_award(
         actor=SYSTEM, programme_slug="programme", organisation_slug="somebody-else", micro_won=10**9
@@ -201,6 +212,7 @@ def world(db: None) -> World:
         "session_id": account_selectors.sessions_of(person.id)[0].id,
         "token_id": token.id,
         **_others_application(owner),
+        **_calls(owner),
     }
     return made
 
@@ -257,6 +269,29 @@ def _others_application(owner: Actor) -> dict[str, UUID]:
     return {"application_id": application.id, "attachment_id": attachment.id}
 
 
+def _calls(owner: Actor) -> dict[str, UUID]:
+    """A draft round and a draft's file, which are the agency's officers' alone, and a question that waits."""
+    now = clock.now()
+    begun = calls.add_from_template(
+        actor=SYSTEM, template_key="pilot", slug="open-call", programme_slug="programme"
+    )
+    open_round = calls.change_round(
+        actor=SYSTEM,
+        round_id=begun.rounds[0].id,
+        opens_at=now,
+        closes_at=now + timedelta(days=90),
+    )
+    calls.publish_round(actor=SYSTEM, round_id=open_round.id)
+    asked = calls.ask_question(actor=owner, call_slug="open-call", text="?")
+    draft = calls.add_from_template(
+        actor=SYSTEM, template_key="pilot", slug="draft-call", programme_slug="programme"
+    )
+    file = calls.add_attachment(
+        actor=SYSTEM, call_slug="draft-call", stream=BytesIO(b"name,sum\na,1\n"), name="draft.csv"
+    )
+    return {"round_id": draft.rounds[0].id, "question_id": asked.id, "file_id": file.id}
+
+
 def _key_id(issued: Any) -> UUID:
     view = issued[0] if isinstance(issued, tuple) else issued.key
     return view.id
@@ -265,12 +300,14 @@ def _key_id(issued: Any) -> UUID:
 def _call(client: Client, route: Route, method: str, values: dict[str, Any]) -> Any:
     path = route.path(values)
     if method == "GET":
-        return client.get(path)
-    return (
-        client.generic(method, path, "{}", content_type="application/json")
-        if route.is_api
-        else client.post(path)
-    )
+        response = client.get(path)
+    elif route.is_api:
+        response = client.generic(method, path, "{}", content_type="application/json")
+    else:
+        response = client.post(path)
+    if response.streaming:
+        list(response.streaming_content)  # a file is closed when it was read
+    return response
 
 
 #: What stands in for parameters that name no one's row.
@@ -288,6 +325,7 @@ NEUTRAL = {
     "step": "confirm",
     "person_id": UUID(int=7),
     "field": "title",
+    "step_key": "no-such-step",
 }
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -13,7 +13,7 @@ from dure.control.calls import eligibility, forms, steps
 from dure.control.foundation.errors import Invalid
 
 MAX_BYTES = 256 * 1024
-EMPTY_FORM: dict[str, Any] = {"sections": []}
+EMPTY: Mapping[str, Any] = {"form": {"sections": []}, "rules": [], "steps": {"steps": []}}
 _MOST_REMEMBERED = 512
 _remembered: OrderedDict[tuple[str, str], Any] = OrderedDict()
 

@@ -209,7 +209,7 @@ def profile(organisation_id: UUID) -> OrganisationProfile:
 
 def profiles(organisation_ids: Collection[UUID]) -> dict[UUID, OrganisationProfile]:
     rows = Organisation.objects.filter(pk__in=set(organisation_ids))
-    return {row.pk: _profile(row) for row in rows}
+    return {row.pk: profile_view(row) for row in rows}
 
 
 def ownership_group(organisation_id: UUID) -> frozenset[UUID]:
@@ -283,7 +283,7 @@ def _reached(nodes: Iterable[str]) -> frozenset[UUID]:
         return frozenset(UUID(node) for (node,) in cursor.fetchall())
 
 
-def _profile(row: Organisation) -> OrganisationProfile:
+def profile_view(row: Organisation) -> OrganisationProfile:
     return OrganisationProfile(
         id=row.pk, **{name: getattr(row, name) for name in OrganisationProfile.__slots__ if name != "id"}
     )

@@ -13,6 +13,7 @@ from dure.control.foundation import clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import NotFound
 from dure.control.identity import rules
+from dure.control.identity.everybody import every_document_state, every_group, every_profile
 from dure.control.identity.membership_selectors import (
     DelegationView,
     InvitationView,
@@ -65,6 +66,9 @@ __all__ = [
     "delegations_concerning",
     "delegations_of",
     "documents",
+    "every_document_state",
+    "every_group",
+    "every_profile",
     "has_programme_role",
     "invitation_by_token",
     "invitation_for",

@@ -15,7 +15,7 @@ from dure.control.calls.selectors.calls import (
     may_manage,
     timeline,
 )
-from dure.control.calls.selectors.fitting import Fit, findings_for, fitting
+from dure.control.calls.selectors.fitting import Fit, Matching, findings_for, fitting, matching_organisations
 from dure.control.calls.selectors.questions import question, questions, questions_to_answer
 from dure.control.calls.selectors.rounds import (
     round_for,
@@ -51,6 +51,7 @@ __all__ = [
     "Draft",
     "ExtensionView",
     "Fit",
+    "Matching",
     "Page",
     "QuestionView",
     "RoundView",
@@ -67,6 +68,7 @@ __all__ = [
     "fitting",
     "following",
     "form_of",
+    "matching_organisations",
     "may_manage",
     "question",
     "questions",

@@ -1,15 +1,19 @@
 """Whether a call fits an organisation: facts in, findings out, and for whole lists in a fixed number of queries."""
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from dure.control.calls import eligibility, meaning
-from dure.control.calls.facts import facts_of
+from dure.control.calls.facts import facts_of, facts_of_everybody
 from dure.control.calls.models import Round, RuleVersion
 from dure.control.calls.selectors.rounds import latest_versions, round_not_found
 from dure.control.calls.selectors.versions import requirements_of
+from dure.control.foundation.actors import Actor
+from dure.control.foundation.errors import Forbidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +58,45 @@ def fitting(
         findings = eligibility.evaluate(requirements[version] if version else (), facts)
         found[pk] = Fit(eligibility.summary(findings), findings)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """How many organisations there are, and how many a set of rules would fit, by what is known of them today."""
+
+    organisations: int
+    met: int
+    needs_document: int
+    unknown: int
+    not_met: int
+
+
+def matching_organisations(*, actor: Actor, content: Any) -> Matching:
+    """For the rule builder, officers only: whom these rules (as JSON) would fit. Names nobody."""
+    if not actor.has("officer"):
+        raise Forbidden
+    requirements = meaning.requirements(content)
+    asked = sorted({key for one in requirements for key in _attributes(one.rule)})
+    counts: Counter[tuple[object, ...]] = Counter()
+    for facts in facts_of_everybody():
+        counts[tuple(facts[key] for key in asked)] += 1
+    states: Counter[str] = Counter()
+    for values, many in counts.items():
+        # Many organisations are alike in what is asked: each kind is judged once.
+        facts = dict(zip(asked, values, strict=True))
+        states[eligibility.summary(eligibility.evaluate(requirements, facts))] += many
+    return Matching(
+        organisations=counts.total(),
+        met=states["met"],
+        needs_document=states["needs_document"],
+        unknown=states["unknown"],
+        not_met=states["not_met"],
+    )
+
+
+def _attributes(rule: eligibility.Rule) -> Iterator[str]:
+    if isinstance(rule, eligibility.Comparison):
+        yield rule.attribute
+        return
+    for one in rule.rules:
+        yield from _attributes(one)

@@ -14,7 +14,7 @@ from dure.control.foundation.errors import NotFound
 def form_of(form_version_id: UUID | None) -> Form:
     """The form of a version, a `forms.Form`; an empty one where a draft has none yet."""
     if form_version_id is None:
-        return meaning.form(meaning.EMPTY_FORM)
+        return meaning.form(meaning.EMPTY["form"])
     return meaning.form(*_form(form_version_id))
 
 

@@ -7,7 +7,8 @@ trail. Submissions hold their round side by side (`selectors.round_lock_for_subm
 from dure.control.calls.services.attachments import add_attachment, remove_attachment
 from dure.control.calls.services.calls import add_call, cancel_call, change_call, discard_call
 from dure.control.calls.services.contents import save_form, save_rules, save_steps
-from dure.control.calls.services.copying import copy_call
+from dure.control.calls.services.copying import add_from_template, copy_call
+from dure.control.calls.services.documents import export_call, import_call
 from dure.control.calls.services.publication import publication_problems, publish_round
 from dure.control.calls.services.questions import answer_question, ask_question, withhold_question
 from dure.control.calls.services.rounds import (
@@ -22,6 +23,7 @@ from dure.control.calls.services.timing import expire_steps, settle_step
 __all__ = [
     "add_attachment",
     "add_call",
+    "add_from_template",
     "add_round",
     "answer_question",
     "ask_question",
@@ -33,7 +35,9 @@ __all__ = [
     "discard_call",
     "discard_round",
     "expire_steps",
+    "export_call",
     "extend_round",
+    "import_call",
     "publication_problems",
     "publish_round",
     "remove_attachment",

@@ -44,6 +44,7 @@ def save_steps(
 ) -> str:
     """Keep the steps of a call, which its draft rounds follow, or those of one draft round; answers the digest."""
     row = checks.call_to_change(actor, call_slug)
+    content = meaning.EMPTY["steps"] if content is None else content
     _readable("steps", content)
     one = _draft_round(actor, row, round_id) if round_id is not None else None
     standing = row.steps if one is None or one.steps is None else one.steps
@@ -68,6 +69,7 @@ def keep_version(
     actor: Actor, call: Call, what: str, content: Any, *, base: str | None = None
 ) -> FormVersion | RuleVersion:
     """For this room's verbs: the newest version has this content now; a frozen one gets a successor."""
+    content = meaning.EMPTY[what] if content is None else content
     _readable(what, content)
     model: type[FormVersion] | type[RuleVersion] = FormVersion if what == "form" else RuleVersion
     last = model.objects.filter(call=call).order_by("-number").first()

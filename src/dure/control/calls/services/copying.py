@@ -1,20 +1,25 @@
 """Beginning a call from another: last year's, or a template that ships with Dure."""
 
+import json
 import re
 from copy import deepcopy
 from datetime import datetime
 from typing import Any
 
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
+from django.utils.translation import gettext_lazy as _
 
 from dure.contracts.ids import uuid7
-from dure.control.calls import checks, meaning
+from dure.contracts.money import MICRO_WON_PER_WON
+from dure.control.calls import checks, meaning, shipped
 from dure.control.calls.models import Call, CallAttachment, FormVersion, Round, RuleVersion
 from dure.control.calls.selectors import CallView, call
 from dure.control.calls.services.calls import create_call
 from dure.control.calls.services.contents import keep_version
 from dure.control.foundation import audit, clock, files
 from dure.control.foundation.actors import Actor
+from dure.control.foundation.errors import NotFound
 
 _YEAR = re.compile(r"(?<!\d)(20\d\d)(?!\d)")
 
@@ -71,6 +76,73 @@ def copy_call(
         after={"slug": row.slug, "from": source.slug, "years": years},
     )
     return call(actor=actor, slug=row.slug)
+
+
+@transaction.atomic
+def add_from_template(
+    *,
+    actor: Actor,
+    template_key: str,
+    slug: str,
+    programme_slug: str,
+    name_ko: str = "",
+    name_en: str = "",
+) -> CallView:
+    """A new draft from a template that ships with Dure, with a draft round that has its sums and no dates yet."""
+    programme = checks.programme_for(actor, programme_slug)
+    try:
+        chosen = shipped.template(template_key)
+    except NotFound:
+        raise NotFound(
+            _("There is no template “%(name)s”.") % {"name": template_key[:80]},
+            code="template_not_found",
+            field="template",
+            remedy=_("Templates are: %(names)s.") % {"names": ", ".join(shipped.NAMES)},
+        ) from None
+    texts = {
+        "name_ko": checks.line(name_ko or chosen.name_ko, "name_ko", required=True),
+        "name_en": checks.line(name_en or ("" if name_ko else chosen.name_en), "name_en"),
+        "summary_ko": chosen.summary_ko,
+        "summary_en": chosen.summary_en,
+        "text_ko": chosen.text_ko,
+        "text_en": chosen.text_en,
+    }
+    row = create_call(
+        actor,
+        slug,
+        programme.id,
+        chosen.kind,
+        texts,
+        template_key=chosen.name,
+        steps=json_of(chosen.steps_data),
+    )
+    keep_version(actor, row, "form", json_of(chosen.form_data))
+    keep_version(actor, row, "rules", json_of(chosen.rules_data))
+    rule = dict(chosen.automatic) if chosen.automatic else None
+    if rule is not None:
+        rule["most_micro_won"] = rule.pop("most_won") * MICRO_WON_PER_WON
+    Round.objects.create(
+        call=row,
+        number=1,
+        budget_micro_won=chosen.budget_won * MICRO_WON_PER_WON,
+        least_micro_won=chosen.least_won * MICRO_WON_PER_WON,
+        most_micro_won=chosen.most_won * MICRO_WON_PER_WON,
+        automatic=checks.automatic(rule),
+        created_at=clock.now(),
+    )
+    audit.record(
+        actor=actor,
+        action="call.added",
+        subject_kind="call",
+        subject_id=row.pk,
+        after={"slug": slug, "programme": programme.slug, "template": chosen.name},
+    )
+    return call(actor=actor, slug=slug)
+
+
+def json_of(value: Any) -> Any:
+    """As JSON would give it back: YAML's dates become text."""
+    return json.loads(json.dumps(value, cls=DjangoJSONEncoder))
 
 
 def _copy_round(call_row: Call, source: Round, number: int, years: int) -> None:

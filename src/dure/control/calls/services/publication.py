@@ -111,7 +111,7 @@ def _intended(row: Round, form: FormVersion | None, rules: RuleVersion | None) -
     return Intended(
         call=row.call,
         round=row,
-        form_content=form.content if form else meaning.EMPTY_FORM,
+        form_content=form.content if form else meaning.EMPTY["form"],
         rules_content=rules.content if rules else [],
         steps_content=row.call.steps if row.steps is None else row.steps,
         now=database_now(),

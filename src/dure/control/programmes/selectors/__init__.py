@@ -31,6 +31,7 @@ from dure.control.programmes.selectors.sources import (
 from dure.control.programmes.selectors.support import (
     open_awards_count,
     own_contribution_bp,
+    support_by_organisation,
     support_received,
 )
 from dure.control.programmes.selectors.terms import budget_lines, eligible_use, own_contribution
@@ -99,5 +100,6 @@ __all__ = [
     "source",
     "sources",
     "spent_by_source",
+    "support_by_organisation",
     "support_received",
 ]

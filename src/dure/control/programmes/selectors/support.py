@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import F, Max, Sum
+from django.db.models import Count, F, Max, Q, Sum
 
 from dure.control.programmes.models import Award, OwnContributionRule
 
@@ -28,6 +28,15 @@ def support_received(
 def open_awards_count(*, organisation_ids: Collection[UUID]) -> int:
     """How many awards of these organisations together are open."""
     return Award.objects.filter(organisation_id__in=organisation_ids, state="open").count()
+
+
+def support_by_organisation() -> dict[UUID, tuple[int, int]]:
+    """Organisation → (micro-won received less what came back, open awards), for all that ever had an award."""
+    rows = Award.objects.values_list("organisation_id").annotate(
+        received=Sum(F("granted_micro_won") - F("returned_micro_won")),
+        running=Count("pk", filter=Q(state="open")),
+    )
+    return {organisation_id: (int(received), running) for organisation_id, received, running in rows}
 
 
 def own_contribution_bp(programme_id: UUID, size_class: str | None) -> int:
