@@ -23,4 +23,9 @@ def cost_micro_won(lines: Iterable[tuple[int, int]]) -> int:
         if quantity < 0 or price < 0:
             raise ValueError(f"quantities and prices are never negative: {quantity} × {price}")
         numerator += quantity * price
+    return rounded_up(numerator)
+
+
+def rounded_up(numerator: int) -> int:
+    """A sum of quantities times prices, as a charge in micro-won."""
     return -(-numerator // UNITS_PER_PRICE)

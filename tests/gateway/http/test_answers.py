@@ -1,5 +1,7 @@
 """What providers send: an answer that ends where it says, or none."""
 
+import re
+
 import pytest
 
 from dure.gateway.protocol import http_answer
@@ -45,6 +47,35 @@ def test_what_comes_behind_it_is_never_part_of_it_nor_of_the_next(case):
     assert (together.outcome, apart.outcome) == (with_more, with_more)
     assert not together.reusable
     assert not apart.reusable
+
+
+def test_behind_an_answer_that_begins_like_it(case):
+    """What a head meant is remembered on its connection; that changes nothing about what comes next."""
+    for first in (NEXT, like(case.data)):
+        if Provider().send(first).outcome != "gives 200 abc" and first is not NEXT:
+            continue
+        for pieces in ([case.data], bytewise(case.data)):
+            provider = Provider().send(first).again().send(*pieces)
+            alone = Provider().send(*pieces)
+            assert provider.outcome == alone.outcome == expected(case)
+            assert provider.caller.headers == alone.caller.headers
+            assert provider.reusable is alone.reusable
+            assert Provider().send(first).again().send(first).again().send(*pieces).outcome == expected(case)
+
+
+def like(data: bytes) -> bytes:
+    """An answer with the head that `data` begins with, and a body as long as it says."""
+    head = data.partition(b"\r\n\r\n")[0]
+    return re.sub(rb"(?i)(content-length: *)[^\r\n]*", rb"\g<1>3", head, count=1) + b"\r\n\r\nabc"
+
+
+@pytest.mark.parametrize(
+    "length", [b"", b"0", b"03", b"+3", b"-3", b"3 ", b" 3", b"3,3", b"0x3", b"3_0", b"\xb2", b"4", b"2", b"9" * 15, b"9" * 16, b"9" * 40]
+)  # fmt: skip
+@pytest.mark.parametrize("body", [b"", b"xyz", b"0123456789"])
+def test_the_length_alone_is_read_again(length, body):
+    data = NEXT.replace(b": 3\r", b": " + length + b"\r")[:-3] + body
+    assert Provider().send(NEXT).again().send(data).outcome == Provider().send(data).outcome
 
 
 @pytest.mark.parametrize("pieces", [lambda data: [data], bytewise])

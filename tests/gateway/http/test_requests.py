@@ -1,5 +1,7 @@
 """What clients send to make two readers see different requests: refused, or plain to everybody."""
 
+import re
+
 import httptools
 import pytest
 
@@ -10,6 +12,7 @@ from .cases import Case, cases, unescaped
 from .wire import Client, bytewise
 
 CASES = cases("requests")
+ORDINARY = b"POST /v1 HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\naccept: */*\r\n\r\nab"
 NEXT = b"GET /trailing HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
@@ -54,6 +57,56 @@ def test_with_more_behind_it(case):
     assert Client().send(case.data + NEXT).outcome == then
     assert Client().send(case.data, NEXT).outcome == then
     assert Client().send(*bytewise(case.data + NEXT)).outcome == then
+
+
+def test_behind_a_request_that_begins_like_it(case):
+    """What a head meant is remembered on its connection; that changes nothing about what comes next."""
+    then = expected(case)
+    for first in (ORDINARY, like(case.data)):
+        alone = Client().send(first)
+        before = alone.outcome
+        if len(before) == 1 and alone.connection.idle:
+            assert Client().send(first, case.data).outcome == before + then
+            assert Client(late=True).send(first, case.data).outcome == before + then
+            assert Client().send(first, *bytewise(case.data)).outcome == before + then
+            assert Client().send(first, first, case.data).outcome == before * 2 + then
+
+
+def like(data: bytes) -> bytes:
+    """A request with the head that `data` begins with, and a body as long as it says."""
+    head = data.partition(b"\r\n\r\n")[0]
+    return re.sub(rb"(?i)(content-length: *)[^\r\n]*", rb"\g<1>3", head, count=1) + b"\r\n\r\nabc"
+
+
+@pytest.mark.parametrize(
+    "length", [b"", b"0", b"03", b"+3", b"-3", b"3 ", b" 3", b"3,3", b"0x3", b"3_0", b"\xb2", b"4", b"2", b"9" * 15, b"9" * 16, b"9" * 40]
+)  # fmt: skip
+@pytest.mark.parametrize("body", [b"", b"xyz", b"0123456789"])
+def test_the_length_alone_is_read_again(length, body):
+    data = ORDINARY.replace(b": 2\r", b": " + length + b"\r")[:-2] + body
+    before = Client().send(ORDINARY).outcome
+    assert Client().send(ORDINARY, data).outcome == before + Client().send(data).outcome
+
+
+def test_another_line_end_is_another_head():
+    for old, new in [
+        (b"\r\n", b"\n"),
+        (b": 2\r\n", b": 2\n"),
+        (b"\r\n\r\n", b"\r\n\n"),
+        (b": 2\r\n", b": 2\r\r\n"),
+    ]:
+        data = ORDINARY.replace(old, new)
+        assert (
+            Client().send(ORDINARY, data).outcome
+            == Client().send(ORDINARY).outcome + Client().send(data).outcome
+        )
+
+
+def test_what_was_remembered_keeps_to_the_limits():
+    limits = ServerLimits(body_bytes=3)
+    assert Client(limits=limits).send(ORDINARY, ORDINARY.replace(b": 2", b": 4") + b"cd").outcome[1:] == [
+        "refused 413 request_too_large"
+    ]
 
 
 def test_what_is_taken_means_the_same_to_another_reader(case):

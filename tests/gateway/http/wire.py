@@ -137,13 +137,16 @@ class Caller:
     def upstream_unreachable(self, reason: str) -> None:
         raise AssertionError
 
-    def upstream_data(self, connection: UpstreamConnection, data: bytes, *, complete: bool) -> None:
+    def upstream_data(self, connection: UpstreamConnection, data: bytes, complete: bool) -> None:
         assert self.end == "waits", "nothing comes after the end"
         self.status = connection.status
         self.headers = connection.headers
         self.body += data
         if complete:
             self.end = "complete"
+
+    def upstream_chunk(self, connection: UpstreamConnection, chunk: bytes, at: int) -> None:
+        self.upstream_data(connection, chunk[at:-2], False)
 
     def upstream_lost(self, connection: UpstreamConnection, reason: str) -> None:
         assert self.end == "waits", "nothing comes after the end"
@@ -169,6 +172,13 @@ class Provider:
         for piece in pieces:
             if not self.transport.closed:
                 self.connection.data_received(piece)
+        return self
+
+    def again(self) -> "Provider":
+        """The next request on the same connection."""
+        assert self.reusable
+        self.caller = Caller()
+        self.connection.send(self.caller, b"request")
         return self
 
     def hang_up(self) -> "Provider":

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from dure.gateway.protocol import journal
 from dure.gateway.protocol.journal import Damage, Decoder, Frame
+from dure.gateway.protocol.metering import Quantities
 
 from .records import PROCESS, closed, header, opened, request_id
 
@@ -251,7 +252,10 @@ def test_a_closed_frame_made_of_its_parties_says_the_same(
         "input_tokens": tokens, "output_tokens": tokens, "cached_tokens": 0, "cost_micro_won": cost,
         "opened_at": 1_767_225_600_000_001, "closed_at": 1_767_225_600_000_009,
     }  # fmt: skip
-    frame = parties(model).closed(both(7), **said, **uncommon)
+    frame = parties(model).closed(
+        both(7), 3, "truncated", 200, True, estimated, Quantities(tokens, tokens), cost,
+        said["opened_at"], said["closed_at"], uncommon,
+    )  # fmt: skip
     (read,) = Decoder().feed(header() + frame)
     assert (read.kind, journal.closed_sequence(read.payload)) == (journal.Kind.CLOSED, 3)
     assert journal.closed_request(read.payload) == request_id(7).bytes

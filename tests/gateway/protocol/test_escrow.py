@@ -49,9 +49,9 @@ class EscrowMachine(RuleBasedStateMachine):
     def settle(self, data, cost):
         hold = self.holds.pop(data.draw(st.integers(0, len(self.holds) - 1)))
         free = self.escrow.free
-        settlement = self.escrow.settle(hold, cost)
-        assert settlement.charged + settlement.uncovered == cost
-        assert settlement.uncovered == max(0, cost - hold - free)
+        charged, uncovered = self.escrow.settle(hold, cost)
+        assert charged + uncovered == cost
+        assert uncovered == max(0, cost - hold - free)
 
     @rule(lend=st.booleans())
     def act(self, lend):

@@ -217,8 +217,8 @@ def test_waiting_has_an_end(tmp_path):
             gate.let(1)
             assert (await first).status == 200
             assert (held(here), here.gateway.waiting.lines, here.gateway.open_requests) == (0, {}, 0)
-            assert here.gateway.metrics.queue_seconds.counts["small"][-1] == 0
-            assert sum(here.gateway.metrics.queue_seconds.counts["small"]) == 1
+            assert here.gateway.metrics.queue_seconds.series["small"].counts[-1] == 0
+            assert sum(here.gateway.metrics.queue_seconds.series["small"].counts) == 1
 
     run(scenario)
 

@@ -51,6 +51,7 @@ class Charge:
         "fitted",
         "hold",
         "left_at_admission",
+        "model",
         "permit",
         "request_id",
     )
@@ -59,10 +60,8 @@ class Charge:
         self._gateway = gateway
         self._call = call
         self._offer = offer
-        self._opened_at = 0
-        self._opened_loop = 0.0
-        self._progress_at = 0.0
         self._progress_tokens = 0
+        self.model = offer.model
         call.meters = offer.price.meters  # type: ignore[assignment]
         self.bounds = endpoint.bounds(call, offer.model, offer.award)
         self.hold = hold_micro_won(self.bounds, offer.tariff)
@@ -70,7 +69,6 @@ class Charge:
         self.request_id = gateway.new_request_id()
         self.first_byte_at: int | None = None
         self.closed: bytes | None = None
-        self.left_at_admission = 0
         self.permit: Permit | None = None
         self.fitted = False
 
@@ -117,32 +115,33 @@ class Charge:
             output_field=self._call.output_field,
         )
 
-    def open(self, route: Route) -> None:
-        gateway = self._gateway
-        self._opened_at = gateway.wall_us()
-        self._opened_loop = self._progress_at = gateway.now()
-        self.left_at_admission = self.escrow.left
-        self.goes_to(route)
+    def open(self, route: Route, now: float) -> bytes:
+        """The frame of `opened`, for the journal. `now` is in the loop's seconds."""
+        self._opened_at = self._gateway.wall_us()
+        self._opened_loop = self._progress_at = now
+        if self._call.stream:
+            self.left_at_admission = self.escrow.left
+        return self.goes_to(route)
 
-    def goes_to(self, route: Route) -> None:
+    def goes_to(self, route: Route) -> bytes:
         """`opened`, and again for each further deployment: if the process dies, the right provider is paid."""
-        bounds = self.bounds
-        frame = self._offer.parties(route, self._call.endpoint).opened(
+        bounds, offer = self.bounds, self._offer
+        parties = offer.parties.get(route) or offer.parties_at(route)
+        return parties.opened(
             self.request_id,
-            streamed=self._call.stream,
-            estimated_input_tokens=bounds.estimated_input,
-            estimated_units=bounds.estimated_units,
-            hold_micro_won=self.hold,
-            opened_at=self._opened_at,
+            self._call.stream,
+            bounds.estimated_input,
+            bounds.estimated_units,
+            self.hold,
+            self._opened_at,
         )
-        self._gateway.journal.append(frame)
 
     def release(self) -> None:
         """The hold is free again: nothing was opened, and nothing will be."""
         self._gateway.keeper.settle(self.escrow, self.hold, 0)
 
-    def first_byte(self) -> None:
-        self.first_byte_at = self._now_us()
+    def first_byte(self, now: float) -> None:
+        self.first_byte_at = self._opened_at + int((now - self._opened_loop) * 1_000_000)
 
     @property
     def first_byte_seconds(self) -> float | None:
@@ -177,9 +176,8 @@ class Charge:
             frame=self.closed,
         )
 
-    def progress(self, tokens: int, relayed_bytes: int) -> None:
+    def progress(self, tokens: int, relayed_bytes: int, now: float) -> None:
         """Called for each piece of a stream; writes now and then."""
-        now = self._gateway.now()
         if tokens - self._progress_tokens >= PROGRESS_TOKENS or now - self._progress_at >= PROGRESS_SECONDS:
             self._progress_tokens = tokens
             self._progress_at = now
@@ -189,6 +187,7 @@ class Charge:
         self,
         status: UsageStatus,
         counted: Quantities | None,
+        now: float,
         *,
         route: Route,
         attempts: int,
@@ -206,8 +205,8 @@ class Charge:
             counted = NO_QUANTITIES
         else:
             cost = actual_cost_micro_won(counted, offer.tariff)
-            if units := recorded_units(counted, offer.tariff):
-                uncommon["units"] = units
+            if counted.units or offer.tariff.request:
+                uncommon["units"] = recorded_units(counted, offer.tariff)
         charged, uncovered = gateway.keeper.settle(self.escrow, self.hold, cost)
         if self.first_byte_at is not None:
             uncommon["first_byte_at"] = self.first_byte_at
@@ -225,25 +224,20 @@ class Charge:
             else:
                 self.permit.cancel()
         journal = gateway.journal
-        frame = offer.parties(route, call.endpoint).closed(
+        parties = offer.parties.get(route) or offer.parties_at(route)
+        self.closed = frame = parties.closed(
             self.request_id,
-            sequence=journal.next_sequence(),
-            status=status,
-            http_status=http_status,
-            streamed=call.stream,
-            estimated=estimated,
-            input_tokens=counted.input,
-            output_tokens=counted.output,
-            cached_tokens=counted.cached,
-            cost_micro_won=charged,
-            opened_at=self._opened_at,
-            closed_at=self._now_us(),
-            **uncommon,
+            journal.next_sequence,
+            status,
+            http_status,
+            call.stream,
+            estimated,
+            counted,
+            charged,
+            self._opened_at,
+            self._opened_at + int((now - self._opened_loop) * 1_000_000),
+            uncommon,
         )
         journal.append(frame)
-        self.closed = frame
         gateway.metrics.closed(status, counted, charged, uncovered)
         return charged
-
-    def _now_us(self) -> int:
-        return self._opened_at + int((self._gateway.now() - self._opened_loop) * 1_000_000)

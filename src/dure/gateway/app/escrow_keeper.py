@@ -16,7 +16,6 @@ from dure.gateway.protocol.escrow import (
     RECALLED_SECONDS,
     WAIT_SECONDS,
     AwardEscrow,
-    Settlement,
     Shortage,
     Waiter,
 )
@@ -91,7 +90,7 @@ class EscrowKeeper:
         self._loop.call_soon(self._pump, escrow)
         return waiter
 
-    def settle(self, escrow: AwardEscrow, hold: int, cost: int) -> Settlement:
+    def settle(self, escrow: AwardEscrow, hold: int, cost: int) -> tuple[int, int]:
         settlement = escrow.settle(hold, cost)
         if escrow.waiters:
             self._loop.call_soon(self._pump, escrow)

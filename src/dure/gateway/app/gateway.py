@@ -29,6 +29,7 @@ from dure.gateway.protocol.routing import DeploymentState, RetryBudget, choose, 
 logger = logging.getLogger(__name__)
 
 
+_time_ns = time.time_ns
 _VERSION_7 = 7 << 76
 _VARIANT = 2 << 62
 #: The bits of a UUIDv7 that are neither time nor version nor variant.
@@ -39,10 +40,14 @@ class Journal(Protocol):
     """`io.journal.JournalWriter`, as far as requests need it."""
 
     healthy: bool
+    next_sequence: int
 
-    def next_sequence(self) -> int: ...
-
-    def append(self, frame: bytes) -> None: ...
+    def append(
+        self,
+        frame: bytes,
+        written: Callable[[], None] | None = None,
+        refused: Callable[[], None] | None = None,
+    ) -> None: ...
 
     def after_write(
         self, callback: Callable[[], None], refused: Callable[[], None] | None = None
@@ -147,14 +152,15 @@ class Gateway:
         self.database_connected: Callable[[], bool] = lambda: True
         self.date = b""
         self._routes: dict[str, Route] = {}
+        # By model, the route to its one deployment, where it has no other.
+        self._only: dict[str, Route] = {}
         self.states: dict[str, DeploymentState] = {}
         self._budgets: dict[str, RetryBudget] = {}
         self._share = (1, 0)
         self.waiting = WaitingRoom(loop, directory, self.state_of, self.metrics)
         #: Told of each deployment whose breaker opens and that can be asked whether it is well.
         self.watch_health: Callable[[str], None] = lambda _deployment_id: None
-        self._random = b""
-        self._random_at = 0
+        self._chances: list[int] = []
         self.tick()
         directory.listeners.append(limits.changed)
         directory.listeners.append(self._directory_changed)
@@ -170,13 +176,13 @@ class Gateway:
 
     def new_request_id(self) -> RequestId:
         """A UUIDv7 (RFC 9562 §5.7), from random bytes that are fetched for many at once."""
-        at = self._random_at
-        if at == len(self._random):
-            self._random, at = os.urandom(10 * 256), 0
-        self._random_at = at + 10
-        chance = int.from_bytes(self._random[at : at + 10], "big") & _CHANCE
-        number = time.time_ns() // 1_000_000 << 80 | _VERSION_7 | _VARIANT | chance
-        raw = number.to_bytes(16, "big")
+        if not self._chances:
+            random_bytes = os.urandom(10 * 256)
+            self._chances = [
+                int.from_bytes(random_bytes[at : at + 10]) & _CHANCE | _VERSION_7 | _VARIANT
+                for at in range(0, len(random_bytes), 10)
+            ]
+        raw = (_time_ns() // 1_000_000 << 80 | self._chances.pop()).to_bytes(16)
         text = raw.hex()
         return RequestId(raw, f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}".encode())
 
@@ -191,14 +197,13 @@ class Gateway:
 
     def route_for(self, model: ModelEntry, tried: list[str], endpoint: Endpoint) -> Route | None:
         """A usable deployment that was not tried yet. Those that cannot serve are added to `tried`."""
-        candidates = self.directory.deployments_of(model.id)
-        if len(candidates) == 1 and not tried:
+        only = self._only.get(model.id)
+        if only is not None and not tried and endpoint in only.heads:
             # The usual case, in a hurry: nothing to choose, no limit, no rest.
-            only = self._routes.get(candidates[0].id)
-            if only is not None and endpoint in only.heads:
-                state = only.state
-                if not state.resting_until and state.limit is None:
-                    return only
+            state = only.state
+            if not state.resting_until and state.limit is None:
+                return only
+        candidates = self.directory.deployments_of(model.id)
         while True:
             entry = choose(candidates, self.state_of, tried=tried, now=self.now(), chance=random.random)
             if entry is None:
@@ -207,6 +212,8 @@ class Gateway:
             if route is None or route.deployment is not entry:
                 route = self._new_route(entry)
             if endpoint in route.heads:
+                if len(candidates) == 1:
+                    self._only[model.id] = route
                 return route
             tried.append(entry.id)
 
@@ -273,6 +280,7 @@ class Gateway:
     def forget_route(self, deployment_id: str) -> None:
         """Make the route anew for the next call, with the credential as it is then."""
         self._routes.pop(deployment_id, None)
+        self._only.clear()
 
     def retry_unusable(self) -> None:
         """Look again for credentials that were missing."""
@@ -293,6 +301,7 @@ class Gateway:
 
     def _deployment_changed(self, entry_id: str, entry: DirectoryEntry | None) -> None:
         before = self._routes.pop(entry_id, None)
+        self._only.clear()
         state = self.states.get(entry_id)
         if state is not None and not isinstance(entry, DeploymentEntry):
             # Calls under way there are counted on: the deployment may come back before they end.

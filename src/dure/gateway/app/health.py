@@ -24,12 +24,11 @@ class Sketch:
 
     def add(self, microseconds: int) -> None:
         octave = microseconds.bit_length()
-        if octave < 4:
-            self.counts[max(0, microseconds)] += 1
-        elif octave <= _OCTAVES:
-            self.counts[(octave << 2) | ((microseconds >> (octave - 3)) & 3)] += 1
+        if 4 <= octave <= _OCTAVES:
+            # The octave and the two bits behind its first.
+            self.counts[(octave << 2) + (microseconds >> octave - 3) - 4] += 1
         else:
-            self.counts[-1] += 1
+            self.counts[-1 if octave > _OCTAVES else max(0, microseconds)] += 1
 
 
 def percentiles_ms(sketches: Iterable[Sketch], percents: Iterable[int] = PERCENTS) -> list[float] | None:

@@ -33,10 +33,13 @@ class _Question:
     def upstream_unreachable(self, reason: str) -> None:
         self._answered(0)
 
-    def upstream_data(self, connection: UpstreamConnection, data: bytes, *, complete: bool) -> None:
+    def upstream_data(self, connection: UpstreamConnection, data: bytes, complete: bool) -> None:
         if not complete:
             connection.cancel()  # the status is all that is asked for
         self._answered(connection.status)
+
+    def upstream_chunk(self, connection: UpstreamConnection, chunk: bytes, at: int) -> None:
+        """What the answer says does not matter."""
 
     def upstream_lost(self, connection: UpstreamConnection, reason: str) -> None:
         self._answered(0)

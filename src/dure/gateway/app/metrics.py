@@ -30,6 +30,9 @@ LATENCY_SECONDS = (
 Labels = tuple[str, ...]
 
 
+_INPUT, _OUTPUT = ("input",), ("output",)
+
+
 class Counter:
     def __init__(self, name: str, about: str, labels: Labels = ()) -> None:
         self.name = name
@@ -92,6 +95,16 @@ class Gauges:
                 yield f"{self.name}{_labels(self.labels, values)} {figure:.15g}"
 
 
+class Series:
+    """What was observed of one label."""
+
+    __slots__ = ("counts", "sum")
+
+    def __init__(self, buckets: int) -> None:
+        self.counts = [0] * buckets
+        self.sum = 0.0
+
+
 class Histogram:
     def __init__(
         self, name: str, about: str, label: str, bounds: tuple[float, ...] = LATENCY_SECONDS
@@ -100,26 +113,25 @@ class Histogram:
         self.about = about
         self.label = label
         self.bounds = bounds
-        self.counts: dict[str, list[int]] = {}
-        self.sums: dict[str, float] = {}
+        self.series: dict[str, Series] = {}
 
     def observe(self, value: float, label: str) -> None:
-        counts = self.counts.get(label)
-        if counts is None:
-            counts = self.counts[label] = [0] * (len(self.bounds) + 1)
-            self.sums[label] = 0.0
-        counts[bisect_left(self.bounds, value)] += 1
-        self.sums[label] += value
+        series = self.series.get(label)
+        if series is None:
+            series = self.series[label] = Series(len(self.bounds) + 1)
+        series.sum += value
+        series.counts[bisect_left(self.bounds, value)] += 1
 
     def render(self) -> Iterable[str]:
         yield f"# HELP {self.name} {self.about}"
         yield f"# TYPE {self.name} histogram"
-        for label, counts in self.counts.items():
+        for label, series in self.series.items():
+            counts = series.counts
             total = 0
             for bound, count in zip((*map(str, self.bounds), "+Inf"), counts, strict=True):
                 total += count
                 yield f"{self.name}_bucket{_labels((self.label, 'le'), (label, bound))} {total}"
-            yield f"{self.name}_sum{_labels((self.label,), (label,))} {self.sums[label]:.9g}"
+            yield f"{self.name}_sum{_labels((self.label,), (label,))} {series.sum:.9g}"
             yield f"{self.name}_count{_labels((self.label,), (label,))} {total}"
 
 
@@ -178,11 +190,14 @@ class Metrics:
 
     def closed(self, status: str, counted: Quantities, charged: int, uncovered: int) -> None:
         """A record was closed."""
-        self.records.add(1, status)
+        records = self.records.values
+        labels = (status,)
+        records[labels] = records.get(labels, 0) + 1
         if charged:
-            self.cost.add(charged)
-            self.tokens.add(counted.input, "input")
-            self.tokens.add(counted.output, "output")
+            self.cost.values[()] += charged
+            tokens = self.tokens.values
+            tokens[_INPUT] = tokens.get(_INPUT, 0) + counted.input
+            tokens[_OUTPUT] = tokens.get(_OUTPUT, 0) + counted.output
         if counted.cached:
             self.tokens.add(counted.cached, "cached")
         if counted.units:
@@ -190,6 +205,17 @@ class Metrics:
                 self.units.add(quantity, meter)
         if uncovered:
             self.uncovered.add(uncovered)
+
+    def ended(
+        self, endpoint: str, http_status: int, seconds: float, first_byte_seconds: float | None
+    ) -> None:
+        """A call was answered, after so long; and the first byte came after so long, if it came."""
+        requests = self.requests.values
+        labels = (endpoint, "200" if http_status == 200 else str(http_status))
+        requests[labels] = requests.get(labels, 0) + 1
+        self.request_seconds.observe(seconds, endpoint)
+        if first_byte_seconds is not None:
+            self.first_byte_seconds.observe(first_byte_seconds, endpoint)
 
     def gauge(self, name: str, about: str, read: Callable[[], float | None], **labels: str) -> None:
         self.gauges.append(Gauge(f"dure_gateway_{name}", about, read, labels))

@@ -3,14 +3,16 @@
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 
-from dure.contracts.directory import AwardEntry, Endpoint, KeyEntry, ModelEntry
+from dure.contracts.directory import AwardEntry, DirectoryEntry, Endpoint, ModelEntry
+from dure.gateway.app.admission import admit
 from dure.gateway.app.charge import Charge
 from dure.gateway.app.ended import Ended
 from dure.gateway.app.gateway import Gateway
-from dure.gateway.app.offers import Offers
+from dure.gateway.app.offers import MOST_CALLERS, NEVER, Caller, Offer
 from dure.gateway.app.permit import Permit
 from dure.gateway.app.relay import Relay
 from dure.gateway.io.http_server import ClientConnection, Request
@@ -60,8 +62,9 @@ class GatewayService:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._offers = Offers()
-        gateway.directory.listeners.append(lambda _kind, _id, _entry: self._offers.forget())
+        # By the key's digest. What was found out from the directory is found out again when that changes.
+        self._callers: dict[str | None, Caller] = {}
+        gateway.directory.listeners.append(self._forget_callers)
         self._paths: dict[bytes, tuple[str, frozenset[bytes], str, Handler]] = {
             b"/healthz": ("healthz", _READ, _READ_ALLOWED, self._healthz),
             b"/readyz": ("readyz", _READ, _READ_ALLOWED, self._readyz),
@@ -70,10 +73,16 @@ class GatewayService:
             b"/v1/messages/count_tokens": ("unknown", _POST, "POST", self._count_tokens),
         }
         for endpoint in ENDPOINTS.values():
-            self._paths[endpoint.path.encode()] = (endpoint.name, _POST, "POST", self._caller(endpoint))
+            self._paths[endpoint.path.encode()] = (
+                endpoint.name,
+                _POST,
+                "POST",
+                partial(self._call, endpoint),
+            )
 
     def handle(self, request: Request, connection: ClientConnection) -> None:
-        known = self._paths.get(request.path)
+        head = request.head
+        known = self._paths.get(head.path)
         if known is None:
             if request.path.startswith(MODELS_PREFIX) and len(request.path) > len(MODELS_PREFIX):
                 known = ("models", _READ, _READ_ALLOWED, self._model)
@@ -81,8 +90,8 @@ class GatewayService:
                 known = ("unknown", frozenset({request.method}), "", self._unknown)
         name, methods, allowed, handler = known
         try:
-            if request.method not in methods:
-                raise errors.method_not_allowed(_shown(request.method), _shown(request.path), allowed)
+            if head.method not in methods:
+                raise errors.method_not_allowed(_shown(head.method), _shown(head.path), allowed)
             handler(request, connection)
         except Refusal as refusal:
             self._answer_refusal(refusal, request, connection, name)
@@ -209,10 +218,10 @@ class GatewayService:
     def _models_for(
         self, request: Request, connection: ClientConnection, now: int
     ) -> tuple[AwardEntry, list[ModelEntry]]:
-        key, award = self._authenticated(request)
-        gate = self._gate(key, award, request, connection)
-        found = self._gateway.directory.models_for(award, now)
-        return award, [model for model in found if _gate_allows(gate, model)]
+        caller = self._authenticated(request, now)
+        gate = self._gate(caller, request, connection) if caller.limited else None
+        found = self._gateway.directory.models_for(caller.award, now)
+        return caller.award, [model for model in found if _gate_allows(gate, model)]
 
     def _model(self, request: Request, connection: ClientConnection) -> None:
         name = _shown(request.path[len(MODELS_PREFIX) :])
@@ -241,65 +250,59 @@ class GatewayService:
 
     # Calls of models
 
-    def _caller(self, endpoint: ModelEndpoint) -> Handler:
-        def call(request: Request, connection: ClientConnection) -> None:
-            self._call(endpoint, request, connection)
-
-        return call
-
     def _call(self, endpoint: ModelEndpoint, request: Request, connection: ClientConnection) -> None:
+        """Who calls, what for, and what it may come to; then it is on its way."""
         gateway = self._gateway
-        key, award = self._authenticated(request)
-        gate = self._gate(key, award, request, connection) if gateway.limits.limited else None
+        now = gateway.wall_us()
+        caller = self._callers.get(request.head.digest)
+        if caller is None or not caller.begins <= now < caller.ends:
+            caller = self._authenticated(request, now)
+        gate = self._gate(caller, request, connection) if caller.limited else None
         try:
-            self._relay(endpoint, request, connection, key, award, gate)
+            if b"content-encoding" in request.headers:
+                _refuse_encoding(request.headers[b"content-encoding"])
+            call = endpoint.read(request.body, request.headers)
+            offer = caller.offers.get((endpoint.name, call.model))
+            if offer is None or now >= offer.until:
+                offer = self._offer(caller, gate, endpoint, call.model, now)
+            if not gateway.journal.healthy:
+                raise errors.journal_unhealthy()
+            charge = Charge(gateway, endpoint, call, offer)
+            if gate is not None:
+                charge.permit = Permit(gateway.limits, gate, charge.counted_tokens)
+                charge.permit.check(gateway.now())
+            admit(Relay(gateway, connection, request, endpoint, call, charge))
         except Refusal as refusal:
             if gate is not None:
                 refusal.lines = rate_headers(gate, gateway.now())
             raise
 
-    def _relay(
-        self,
-        endpoint: ModelEndpoint,
-        request: Request,
-        connection: ClientConnection,
-        key: KeyEntry,
-        award: AwardEntry,
-        gate: Gate | None,
-    ) -> None:
-        gateway = self._gateway
-        encoding = request.headers.get(b"content-encoding")
-        if encoding is not None and encoding.lower() != b"identity":
-            raise errors.unsupported_encoding(_shown(encoding))
-        call = endpoint.read(request.body, request.headers)
-        model = gateway.directory.model_by_name(call.model)
-        if model is None or not directory.allows(award, model) or not _gate_allows(gate, model):
-            raise errors.model_not_found(call.model)
+    def _offer(
+        self, caller: Caller, gate: Gate | None, endpoint: ModelEndpoint, name: str, now: int
+    ) -> Offer:
+        """What this caller may call the model for at this moment."""
+        model = self._gateway.directory.model_by_name(name)
+        if model is None or not directory.allows(caller.award, model) or not _gate_allows(gate, model):
+            raise errors.model_not_found(name)
+        award = caller.award
         if award.endpoints and endpoint.name not in award.endpoints:
             raise errors.endpoint_not_allowed(endpoint.path, _paths_of(award.endpoints))
         if endpoint.name not in model.endpoints:
             raise errors.endpoint_not_supported(
-                call.model, endpoint.path, _paths_of(directory.served_for(award, model))
+                name, endpoint.path, _paths_of(directory.served_for(award, model))
             )
-        offer = self._offers.offer(key, award, model, gateway.wall_us())
-        if offer is None:
-            raise errors.model_not_found(call.model)
-        if not gateway.journal.healthy:
-            raise errors.journal_unhealthy()
-        charge = Charge(gateway, endpoint, call, offer)
-        if gate is not None:
-            charge.permit = Permit(gateway.limits, gate, charge.counted_tokens)
-            charge.permit.check(gateway.now())
-        Relay(gateway, connection, request, endpoint, call, model, charge).start()
+        price = directory.current_price(model, now)
+        if price is None:
+            raise errors.model_not_found(name)
+        until = min((p.effective_from for p in model.prices if p.effective_from > now), default=NEVER)
+        offer = Offer(caller.key, caller.award, model, endpoint.name, price, until)
+        caller.offers[endpoint.name, name] = offer
+        return offer
 
-    def _gate(
-        self, key: KeyEntry, award: AwardEntry, request: Request, connection: ClientConnection
-    ) -> Gate | None:
-        """What limits this key and its award; None for nothing, which costs two looks into a set."""
+    def _gate(self, caller: Caller, request: Request, connection: ClientConnection) -> Gate:
+        """What limits this key and its award."""
         limits = self._gateway.limits
-        if key.id not in limits.limited and award.id not in limits.limited:
-            return None
-        gate = limits.gate(key, award)
+        gate = limits.gate(caller.key, caller.award)
         if gate.valid_from > self._gateway.wall_us():
             raise limit_refusals.key_not_started(_shown_moment(gate.valid_from))
         if gate.networks:
@@ -311,15 +314,16 @@ class GatewayService:
                     raise limit_refusals.network_not_allowed(str(address or "an unknown address"), owner)
         return gate
 
-    def _authenticated(self, request: Request) -> tuple[KeyEntry, AwardEntry]:
+    def _authenticated(self, request: Request, now: int) -> Caller:
+        """Whose key this is, and whose award; remembered for the requests that follow."""
         gateway = self._gateway
         if not gateway.loaded:
             raise errors.not_ready()
         secret = _presented_key(request.headers)
         if secret is None:
             raise errors.missing_api_key()
-        key = gateway.directory.key_by_digest(directory.key_digest(secret))
-        now = gateway.wall_us()
+        digest = directory.key_digest(secret)
+        key = gateway.directory.key_by_digest(digest)
         if key is None:
             raise errors.key_revoked(_key_prefix(secret))
         if key.expires_at is not None and key.expires_at <= now:
@@ -333,12 +337,29 @@ class GatewayService:
             raise errors.award_not_started(_shown_moment(award.valid_from))
         if award.held:
             raise errors.award_held()
-        return key, award
+        request.head.digest = digest
+        caller = self._callers.get(digest)
+        if caller is None:
+            if len(self._callers) >= MOST_CALLERS:
+                self._callers.clear()
+            limited = gateway.limits.limited
+            caller = self._callers[digest] = Caller(
+                key, award, limited=key.id in limited or award.id in limited
+            )
+        return caller
+
+    def _forget_callers(self, _kind: str, _id: str, _entry: DirectoryEntry | None) -> None:
+        self._callers.clear()
 
 
 def _paths_of(endpoints: tuple[Endpoint, ...]) -> tuple[str, ...]:
     """The paths of endpoints; the directory may name one that this release does not know."""
     return tuple(ENDPOINTS[name].path for name in endpoints if name in ENDPOINTS)
+
+
+def _refuse_encoding(encoding: bytes) -> None:
+    if encoding.lower() != b"identity":
+        raise errors.unsupported_encoding(_shown(encoding))
 
 
 def _presented_key(headers: dict[bytes, bytes]) -> bytes | None:

@@ -90,6 +90,7 @@ class ClientConnection(asyncio.Protocol):
         "_full_since",
         "_in_next",
         "_limits",
+        "_more",
         "_reader",
         "_reading_paused",
         "_server",
@@ -115,6 +116,7 @@ class ClientConnection(asyncio.Protocol):
         self._address = ""
         self._busy = False
         self._in_next = False
+        self._more = False
         self._discarding = False
         self._reading_paused = False
         self.exchange: Exchange | None = None
@@ -163,7 +165,17 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._discarding:
             return
-        self.touched_at = self._server.now()
+        server = self._server
+        self.touched_at = now = server.now()
+        if not self._busy and self._full_since is None:
+            whole = self._reader.whole(data)
+            if whole is not None:
+                # Nothing waits, and nothing is begun by it: the usual request of a connection that is kept.
+                self._busy = True
+                self.request = request = Request(whole[0], whole[1], now, self._address)
+                server.service.handle(request, self)
+                return
+        self._more = True
         self._reader.feed(data)
         self._next()
 
@@ -184,17 +196,17 @@ class ClientConnection(asyncio.Protocol):
         self._busy = False
         if self._weighed:
             self._weigh(0)
-        if close or self.must_close or request is None or not request.keep_alive:
+        if close or self.must_close or request is None or not request.head.keep_alive:
             self._discarding = True
             self.transport.close()
             return
         self.touched_at = self._server.now()
-        if not self._in_next and (self._reader.begun or self._reading_paused):
+        if self._more and not self._in_next:
             self._next()
 
     def closes_after(self, request: Request) -> bool:
         """Whether the response to `request` is this connection's last."""
-        return self.must_close or not request.keep_alive
+        return self.must_close or not request.head.keep_alive
 
     def abort(self) -> None:
         """Break the connection off, so that the client sees that its answer is not whole."""
@@ -210,12 +222,12 @@ class ClientConnection(asyncio.Protocol):
             request = reader.next()
             if request is None:
                 self._in_next = False
+                self._more = reader.begun
                 self._incomplete(reader)
                 return
             self._began_at = 0.0
             request.received_at = self.touched_at
-            if self._address:
-                request.client_address = self._address
+            request.client_address = self._address
             self._busy = True
             self.request = request
             self._server.service.handle(request, self)

@@ -16,6 +16,7 @@ import fcntl
 import logging
 import os
 import re
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -34,8 +35,13 @@ _SEGMENT_NAME = re.compile(r"([0-9]{1,18})" + re.escape(SEGMENT_SUFFIX))
 _WRITE_RETRY_SECONDS = 0.1
 _CLOSE_SECONDS = 5.0
 _KIND_AT = 2
+_CLOSED = journal.CLOSED
 _SEQUENCE_AT = journal.FRAME_HEAD_BYTES
+_sequence_in = struct.Struct("<Q").unpack_from
 _FRAMES_PER_WRITE = 1000  # below IOV_MAX
+
+
+Callback = Callable[[], None]
 
 
 class JournalLocked(Exception):
@@ -105,12 +111,13 @@ class JournalWriter:
         self._loop = loop
         self._segment_bytes = segment_bytes
         self._ballast_bytes = ballast_bytes
-        self._sequence = 0
+        #: The number that the next closed record must have; it is used up when that is appended.
+        self.next_sequence = 1
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._partial = b""
         self._spoilt = False
-        self._callbacks: list[tuple[Callable[[], None], Callable[[], None] | None]] = []
+        self._callbacks: list[tuple[Callback, Callback | None]] = []
         self._scheduled = False
         self._retry: asyncio.TimerHandle | None = None
         self._closed = False
@@ -128,27 +135,25 @@ class JournalWriter:
 
     # Appending
 
-    def next_sequence(self) -> int:
-        """The number that the next closed record must have; it is used up when that is appended."""
-        return self._sequence + 1
-
-    def append(self, frame: bytes) -> None:
-        """Take a frame; it is written at the end of this turn of the loop.
+    def append(self, frame: bytes, written: Callback | None = None, refused: Callback | None = None) -> None:
+        """Take a frame; it is written at the end of this turn of the loop. The callbacks are as for `after_write`.
 
         `ValueError` for a closed record out of sequence: a gap would stop the journal's readers.
         """
-        if frame[_KIND_AT] == journal.Kind.CLOSED:
-            sequence = int.from_bytes(frame[_SEQUENCE_AT : _SEQUENCE_AT + 8], "little")
-            if sequence != self._sequence + 1:
-                raise ValueError(f"record {sequence} cannot follow record {self._sequence}")
-            self._sequence = sequence
+        if frame[_KIND_AT] == _CLOSED:
+            (sequence,) = _sequence_in(frame, _SEQUENCE_AT)
+            if sequence != self.next_sequence:
+                raise ValueError(f"record {sequence} cannot follow record {self.last_sequence}")
+            self.next_sequence = sequence + 1
         self._pending.append(frame)
         self._pending_bytes += len(frame)
+        if written is not None:
+            self._callbacks.append((written, refused))
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._flush)
 
-    def after_write(self, callback: Callable[[], None], refused: Callable[[], None] | None = None) -> None:
+    def after_write(self, callback: Callback, refused: Callback | None = None) -> None:
         """Call back once every frame appended so far has been given to write(2).
 
         If the disk refuses them, `refused` is called instead; it is for what must not happen unrecorded,
@@ -167,7 +172,7 @@ class JournalWriter:
 
     @property
     def last_sequence(self) -> int:
-        return self._sequence
+        return self.next_sequence - 1
 
     def close(self) -> None:
         """Write and sync what is left and free the lock. A disk that refuses gets a few seconds more."""

@@ -48,8 +48,11 @@ class User(Protocol):
 
     def upstream_unreachable(self, reason: str) -> None: ...
 
-    def upstream_data(self, connection: "UpstreamConnection", data: bytes, *, complete: bool) -> None:
+    def upstream_data(self, connection: "UpstreamConnection", data: bytes, complete: bool) -> None:
         """Bytes of the answer's body (possibly none: its head has come)."""
+
+    def upstream_chunk(self, connection: "UpstreamConnection", chunk: bytes, at: int) -> None:
+        """The same, not the first of the answer, and one chunk as it came: the body's bytes are `chunk[at:-2]`."""
 
     def upstream_lost(self, connection: "UpstreamConnection", reason: str) -> None:
         """The connection ended or made no sense before the answer was complete."""
@@ -59,7 +62,8 @@ class User(Protocol):
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """`answered`: whether any byte came back for this request; `reused`: whether it is not the first here."""
+    """`answered`: whether any byte came back for this request; `reused`: whether it is not the first here. `status` and
+    `headers` are those of the answer, once its head has come."""
 
     __slots__ = (
         "_paused",
@@ -67,8 +71,10 @@ class UpstreamConnection(asyncio.Protocol):
         "_reader",
         "answered",
         "closed",
+        "headers",
         "idle_since",
         "reused",
+        "status",
         "transport",
         "user",
     )
@@ -84,16 +90,10 @@ class UpstreamConnection(asyncio.Protocol):
         self.answered = False
         self.closed = False
         self.idle_since = 0.0
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
 
     # The user's side
-
-    @property
-    def status(self) -> int:
-        return self._reader.status
-
-    @property
-    def headers(self) -> dict[bytes, bytes]:
-        return self._reader.headers
 
     @property
     def framed(self) -> bool:
@@ -103,7 +103,8 @@ class UpstreamConnection(asyncio.Protocol):
     def send(self, user: User, data: bytes) -> None:
         self.user = user
         self.answered = False
-        self._reader.restart()
+        if self._reader.head_done:
+            self._reader.restart()
         self._pool.active.add(self)
         self.transport.write(data)
 
@@ -140,7 +141,7 @@ class UpstreamConnection(asyncio.Protocol):
         if user is None:
             return
         if exc is None and self._reader.end():
-            user.upstream_data(self, b"", complete=True)
+            user.upstream_data(self, b"", True)
         else:
             user.upstream_lost(self, str(exc) if exc else "the connection was closed")
 
@@ -150,34 +151,47 @@ class UpstreamConnection(asyncio.Protocol):
             # Nothing was asked, so nothing that comes can be an answer.
             self.transport.abort()
             return
-        self.answered = True
         reader = self._reader
+        if not self.answered:
+            self.answered = True
+            whole = reader.whole(data)
+            if whole is not None and (like := reader.like) is not None:
+                # The usual answer of a provider that is asked again and again.
+                self.status = like.status
+                self.headers = like.headers
+                self._release(reusable=True)
+                user.upstream_data(self, whole, True)
+                return
+        elif at := reader.one_chunk(data):
+            user.upstream_chunk(self, data, at)
+            return
         body = reader.feed(data)
+        self.status = reader.status
+        self.headers = reader.headers
         if reader.broken:
             if body:
-                user.upstream_data(self, body, complete=False)
+                user.upstream_data(self, body, False)
             if self.user is user:
                 self._break(user, f"its answer is not well-formed HTTP: {reader.broken}")
             return
         if reader.complete:
-            self._release()
-            user.upstream_data(self, body, complete=True)
+            self._release(reusable=reader.reusable)
+            user.upstream_data(self, body, True)
         elif reader.head_done:
-            user.upstream_data(self, body, complete=False)
+            user.upstream_data(self, body, False)
 
     def _break(self, user: User, reason: str) -> None:
         self.cancel()
         user.upstream_lost(self, reason)
 
-    def _release(self) -> None:
+    def _release(self, *, reusable: bool) -> None:
+        """The answer is complete."""
         self.user = None
-        self.resume()
-        if self.closed or not self._reader.reusable:
-            self._pool.active.discard(self)
-            if not self.closed:
-                self.closed = True
-                self.transport.close()
-            return
+        if self._paused:
+            self.resume()
+        if not reusable and not self.closed:
+            self.closed = True
+            self.transport.close()
         self.reused = True
         self._pool.give_back(self)
 

@@ -11,10 +11,10 @@ from typing import NamedTuple
 from dure.contracts.directory import AwardEntry, ModelEntry
 from dure.gateway.protocol.calls import Call
 from dure.gateway.protocol.metering import (
+    BYTES_PER_TOKEN,
     NOTHING,
     Quantities,
     Tariff,
-    estimated_tokens,
     worst_cost_micro_won,
 )
 
@@ -54,10 +54,10 @@ def bounds_of(call: Call, model: ModelEntry, award: AwardEntry) -> Bounds:
     """For an endpoint that reads and writes tokens."""
     input_tokens, estimated_input = _input(call, model)
     limit = min(model.max_output_tokens, model.context_length)
-    if award.max_tokens_ceiling is not None:
-        limit = min(limit, award.max_tokens_ceiling)
-    if call.output_tokens is not None:
-        limit = min(limit, call.output_tokens)
+    if award.max_tokens_ceiling is not None and award.max_tokens_ceiling < limit:
+        limit = award.max_tokens_ceiling
+    if call.output_tokens is not None and call.output_tokens < limit:
+        limit = call.output_tokens
     return Bounds(
         input_tokens,
         limit,
@@ -76,15 +76,17 @@ def input_bounds(call: Call, model: ModelEntry) -> Bounds:
 
 def _input(call: Call, model: ModelEntry) -> tuple[int, int]:
     """The most input tokens, and about how many."""
-    input_tokens = model.context_length * call.prompts
+    most = model.context_length * call.prompts
     if call.only_text:
-        template = TEMPLATE_TOKENS * call.prompts + call.template_tokens
-        input_tokens = min(input_tokens, call.text_bytes + template)
-    return input_tokens, min(input_tokens, max(1, estimated_tokens(call.text_bytes)))
+        text = call.text_bytes + TEMPLATE_TOKENS * call.prompts + call.template_tokens
+        most = min(most, text)
+    about = -(-call.text_bytes // BYTES_PER_TOKEN) or 1
+    return most, min(most, about)
 
 
 def hold_micro_won(bounds: Bounds, tariff: Tariff) -> int:
-    return worst_cost_micro_won(bounds.input, bounds.output, tariff, bounds.units)
+    output_tokens = bounds.output_each * bounds.answers + bounds.extra_output
+    return worst_cost_micro_won(bounds.input, output_tokens, tariff, bounds.units)
 
 
 def largest_output_tokens(bounds: Bounds, tariff: Tariff, available_micro_won: int) -> int | None:

@@ -61,22 +61,55 @@ decode_list = msgspec.json.Decoder(list[msgspec.Raw] | None).decode
 decode_any = _decode_any
 encode_fields = msgspec.json.Encoder().encode
 
+_MOST_KNOWN = 256
+_MOST_NAMES = 40
+_LONGEST_NAMES = 800
+
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def top_level(body: bytes, guarded: frozenset[str]) -> Fields:
-    """The fields of a JSON body. What a request costs depends on those that are `guarded`, so they must be
-    read here as the provider reads them."""
-    try:
-        fields = _decode_fields(body)
-    except UNREADABLE:
-        raise _malformed(body) from None
-    for name in fields:
-        # Some providers read names without regard to case, and the last one wins there: `Max_Tokens` would
-        # pass by us as unknown and overrule there what was held for.
-        if name not in guarded and name.casefold() in guarded:
-            invalid(f"'{name}' must be written '{name.casefold()}'.", param=name)
-    return fields
+class FieldNames:
+    """The names of a body's fields at one endpoint, as far as it matters which they are.
+
+    What a request costs depends on those that are `guarded`, so they must be read here as the provider reads them.
+    What only steers the answer is never part of the prompt, so that a caller who lowers `max_tokens` by our advice does
+    not ask for more than before. Clients send the same names again and again: what was found of them is remembered.
+    """
+
+    __slots__ = ("_guarded", "_known", "_steering")
+
+    def __init__(self, guarded: frozenset[str], steering: frozenset[str]) -> None:
+        self._guarded = guarded
+        self._steering = steering
+        self._known: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def read(self, body: bytes) -> tuple[Fields, int]:
+        """The fields of a JSON body, and the bytes of everything in it that may end up in the prompt."""
+        try:
+            fields = _decode_fields(body)
+        except UNREADABLE:
+            raise _malformed(body) from None
+        names = tuple(fields)
+        prompt = self._known.get(names)
+        if prompt is None:
+            prompt = self._in_prompt(names)
+        text_bytes = 0
+        for name in prompt:
+            text_bytes += len(fields[name])
+        return fields, text_bytes
+
+    def _in_prompt(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            # Some providers read names without regard to case, and the last one wins there: `Max_Tokens` would
+            # pass by us as unknown and overrule there what was held for.
+            if name not in self._guarded and name.casefold() in self._guarded:
+                invalid(f"'{name}' must be written '{name.casefold()}'.", param=name)
+        prompt = tuple(name for name in names if name not in self._steering)
+        if len(names) <= _MOST_NAMES and sum(map(len, names)) <= _LONGEST_NAMES:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[names] = prompt
+        return prompt
 
 
 def _malformed(body: bytes) -> Refusal:
@@ -94,16 +127,6 @@ def _malformed(body: bytes) -> Refusal:
     return Refusal(400, "invalid_json", message)
 
 
-def text_bytes(fields: Fields, steering: frozenset[str]) -> int:
-    """Bytes of everything that may end up in the prompt. What only steers the answer is left out, so that
-    a caller who lowers `max_tokens` by our advice does not ask for more than before."""
-    total = 0
-    for name, raw in fields.items():
-        if name not in steering:
-            total += len(raw)
-    return total
-
-
 def typed(fields: Fields, name: str, decode: Any, expected: str) -> Any:
     """A field's value, None where it is missing; refused where it is not what is `expected`."""
     try:
@@ -114,8 +137,11 @@ def typed(fields: Fields, name: str, decode: Any, expected: str) -> Any:
         invalid(f"'{name}' must be {expected}.", param=name, code="invalid_type")
 
 
-def whole(fields: Fields, name: str, *, least: int, most: int | None = None) -> int | None:
-    value: int | None = typed(fields, name, decode_int, "a whole number")
+def whole(fields: Fields, name: str, least: int, most: int | None = None) -> int | None:
+    try:
+        value: int | None = decode_int(fields[name])
+    except (KeyError, *UNREADABLE):
+        value = typed(fields, name, decode_int, "a whole number")
     if value is None:
         return None
     if value < least or (most is not None and value > most):
@@ -124,13 +150,13 @@ def whole(fields: Fields, name: str, *, least: int, most: int | None = None) -> 
     return value
 
 
-def read_limits(call: Call, names: tuple[str, ...], *, least: int) -> None:
+def read_limits(call: Call, names: tuple[str, ...], least: int) -> None:
     """The tightest of an answer's limits, which may stand under several `names`."""
     fields = call.fields
     for name in names:
         if name in fields:
             call.limits += 1
-            tokens = whole(fields, name, least=least)
+            tokens = whole(fields, name, least)
             if tokens is not None and (call.output_tokens is None or tokens < call.output_tokens):
                 call.output_field, call.output_tokens = name, tokens
 
@@ -150,14 +176,17 @@ def refuse_copies(fields: Fields, names: tuple[str, ...]) -> None:
 
 
 def model_name(fields: Fields) -> str:
-    model = typed(fields, "model", decode_str, "a string")
+    try:
+        model = decode_str(fields["model"])
+    except (KeyError, *UNREADABLE):
+        model = typed(fields, "model", decode_str, "a string")
     if not model:
         invalid(
             "You must provide a model: set 'model' to one that GET /v1/models lists.",
             param="model",
             code="missing_required_parameter",
         )
-    return str(model)
+    return model
 
 
 def missing(name: str, message: str) -> Refusal:

@@ -70,19 +70,16 @@ def openai_quantities(usage: Usage, timings: Timings | None = None) -> Quantitie
     details = usage.prompt_tokens_details
     cached = details.cached_tokens if details is not None else None
     if cached is None:
-        cached = _cached_elsewhere(usage, timings)
+        if timings is not None and timings.cache_n is not None:
+            cached = timings.cache_n
+        else:
+            cached = usage.prompt_cache_hit_tokens or usage.cached_tokens
     return Quantities(
         input_tokens,
         output_tokens,
         _part(cached, input_tokens) if cached else 0,
         _units(usage, input_tokens, output_tokens, unsaid),
     )
-
-
-def _cached_elsewhere(usage: Usage, timings: Timings | None) -> int | None:
-    if timings is not None and timings.cache_n is not None:
-        return timings.cache_n
-    return usage.prompt_cache_hit_tokens or usage.cached_tokens
 
 
 def _units(usage: Usage, input_tokens: int, output_tokens: int, unsaid: int) -> dict[str, int]:

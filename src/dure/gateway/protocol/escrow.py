@@ -69,11 +69,6 @@ WAIT = Step("wait")
 RECALL = Step("recall")
 
 
-class Settlement(NamedTuple):
-    charged: int
-    uncovered: int
-
-
 class AwardEscrow:
     """Times are the loop's seconds, money is micro-won."""
 
@@ -144,14 +139,14 @@ class AwardEscrow:
         self.last_hold = amount
         return True
 
-    def settle(self, hold: int, cost: int) -> Settlement:
-        """Release a hold, charge the cost from it, then from what is free; the rest stays uncovered."""
+    def settle(self, hold: int, cost: int) -> tuple[int, int]:
+        """Release a hold, charge the cost from it, then from what is free; what was charged, and what stays uncovered."""
         self.held -= hold
-        self.free += hold
-        charged = min(cost, self.free)
-        self.free -= charged
+        free = self.free + hold
+        charged = min(free, cost)
+        self.free = free - charged
         self.spent += charged
-        return Settlement(charged, cost - charged)
+        return charged, cost - charged
 
     def lease_granted(self, granted: int, *, award_left: int, elsewhere: int, now: float) -> None:
         self.leased += granted

@@ -37,7 +37,7 @@ def plain_head(
 ) -> bytes:
     """A head whose body has a known length. `headers` are whole lines, each with its CRLF."""
     return b"%bdate: %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (
-        status_line(status),
+        _STATUS_LINES.get(status) or status_line(status),
         date,
         content_type,
         length,
@@ -74,8 +74,9 @@ def last_chunks(data: bytes) -> bytes:
 
 def forwarded(allowed: frozenset[bytes], headers: dict[bytes, bytes]) -> bytes:
     """Those of `headers` that may cross the gateway, as lines."""
-    names = allowed & headers.keys()
-    return b"".join(b"%b: %b\r\n" % (name, headers[name]) for name in names) if names else b""
+    if allowed.isdisjoint(headers):
+        return b""
+    return b"".join(b"%b: %b\r\n" % (name, headers[name]) for name in allowed & headers.keys())
 
 
 def header_lines(headers: tuple[tuple[str, str], ...]) -> bytes:

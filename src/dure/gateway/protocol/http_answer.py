@@ -39,6 +39,7 @@ _LENGTH_DIGITS = 15
 #: Statuses whose answers have no body, whatever their headers say.
 _BODILESS = frozenset({204, 304})
 
+_find_length = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE).search
 #: Providers send the same lines again and again: remembered by their bytes, with what they mean.
 _known: dict[bytes, tuple[bytes, bytes | None]] = {}
 _known_first: dict[bytes, tuple[int, bool]] = {}
@@ -47,6 +48,19 @@ _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 256
 
 _HEAD, _LENGTH, _CHUNKED, _TO_THE_END = range(4)
+
+
+class Likeness:
+    """The head of an answer that was read: as bytes, what comes before the digits of its length and what behind them;
+    and what it means."""
+
+    __slots__ = ("after", "before", "headers", "status")
+
+    def __init__(self, status: int, headers: dict[bytes, bytes], before: bytes, after: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.before = before
+        self.after = after
 
 
 class AnswerReader:
@@ -69,12 +83,14 @@ class AnswerReader:
         "complete",
         "head_done",
         "headers",
+        "like",
         "reusable",
         "status",
     )
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
+        self.like: Likeness | None = None
         self.restart()
 
     def restart(self) -> None:
@@ -96,15 +112,37 @@ class AnswerReader:
     def framed(self) -> bool:
         return self._state != _TO_THE_END
 
+    def whole(self, data: bytes) -> bytes | None:
+        """The body of the answer that `data` is, neither more nor less, if it begins like the last one: `like` then
+        says what its head means, and the reader is as fresh as before. None for all else: `feed` takes the same bytes.
+        """
+        like = self.like
+        if like is None or self.head_done or self._data:
+            return None
+        before, after = like.before, like.after
+        if not data.startswith(before):
+            return None
+        at = len(before)
+        end = data.find(b"\r", at, at + _LENGTH_DIGITS + 1)
+        if end <= at or not data.startswith(after, end):
+            return None
+        length, begins = data[at:end], end + len(after)
+        if not length.isdigit() or length[0] == 48 or int(length) != len(data) - begins:
+            return None
+        return data[begins:]
+
+    def one_chunk(self, data: bytes) -> int:
+        """Where the body's bytes begin in `data`, if that is one whole chunk and nothing else; 0 if it is not, or
+        hardly worth the name: `feed` takes the same bytes. Nearly every piece of a stream is one."""
+        chunks = self._chunks
+        if chunks is None or chunks.state != BETWEEN or self._data:
+            return 0
+        at = data.find(b"\r\n", 0, 10) + 2
+        size = _known_sizes.get(data[:at]) or _size(data)
+        return at if size > 4 and at + size + 2 == len(data) and data.endswith(b"\r\n") else 0
+
     def feed(self, data: bytes) -> bytes:
         """The bytes of the body in `data`. What comes behind the answer's last byte is dropped."""
-        chunks = self._chunks
-        if chunks is not None and chunks.state == BETWEEN and not self._data:
-            # Nearly every piece of a stream is one whole chunk.
-            at = data.find(b"\r\n", 0, 10) + 2
-            size = _known_sizes.get(data[:at]) or _size(data)
-            if size and at + size + 2 == len(data) and data.endswith(b"\r\n"):
-                return data[at : at + size]
         if self.broken:
             return b""
         try:
@@ -143,10 +181,18 @@ class AnswerReader:
             if not fields or len(fields) - 1 > MAX_FIELDS or not self._read_head(fields):
                 self._look_at_lines(data, most)
                 return data
+            if not self._head_bytes and self._left and self.reusable:
+                self._remember(data[: end + 4])
             self._head_bytes += end + 4
             self._lines = None
             data = data[end + 4 :]
         return data
+
+    def _remember(self, read: bytes) -> None:
+        """The head of an answer with a length, after which the connection may be used again."""
+        length = _find_length(read)
+        if length is not None and len(read) + _LENGTH_DIGITS <= MAX_HEAD_BYTES:
+            self.like = Likeness(self.status, self.headers, read[: length.start(1)], read[length.end(1) :])
 
     def _read_head(self, lines: list[bytes]) -> bool:
         """Understand a whole head; false where it is none."""
@@ -191,7 +237,7 @@ class AnswerReader:
         self.headers = headers
         self.head_done = True
         self.reusable = _stays(headers.get(b"connection"), http11=http11)
-        length = headers.get(b"content-length")
+        length = headers.pop(b"content-length", None)
         coding = headers.get(b"transfer-encoding")
         if coding is not None:
             check_coding(coding, with_length=length is not None, http11=http11)

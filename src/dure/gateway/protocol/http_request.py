@@ -7,7 +7,8 @@ refused, although the standard might allow it (chunk extensions, trailers, a tar
 not the Host). Whether a request is taken never depends on how its bytes were cut.
 
 Nearly every request is one piece whose head one expression matches. Only where it does not match is the head
-looked at line by line, for the first octet that is wrong.
+looked at line by line, for the first octet that is wrong. And most clients begin each request of a connection with the
+very bytes of the last, but for the body's length: what these mean is remembered as a `Head` and not read again.
 """
 
 import re
@@ -55,6 +56,7 @@ _match_line = re.compile(rb"([A-Z]{1,32}) ([\x21\x22\x24-\x7e]++) HTTP/1\.([01])
 _match_host = re.compile(rb"(?:[A-Za-z0-9._~%!$&'()*+;=-]++|\[[0-9A-Fa-f:.]++\])(?::[0-9]{1,5})?").fullmatch
 _match_url = re.compile(rb"https?://([^/]*)(/.*)?", re.IGNORECASE).fullmatch
 _LENGTH_DIGITS = 15
+_find_length = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE).search
 _FIRST_LINE = "its first line is not METHOD TARGET HTTP/1.1"
 #: Clients send the same lines again and again, so those that are read past, or say where to, are remembered by
 #: their bytes with what they mean. Never a line with a secret in it.
@@ -69,19 +71,15 @@ _SECRETS = frozenset({b"api-key", b"authorization", b"x-api-key"})
 _HEAD, _LENGTH, _CHUNKED, _WHOLE = range(4)
 
 
-class Request:
-    """One request, complete. `path` is without the query; header names are lower case, values trimmed."""
+class Head:
+    """What the head of a request means; one object for all requests of a connection that begin with the same bytes.
 
-    __slots__ = (
-        "body",
-        "client_address",
-        "headers",
-        "http11",
-        "keep_alive",
-        "method",
-        "path",
-        "received_at",
-    )
+    `path` is without the query; names of `headers` are lower case, values trimmed. The body's length is not among them.
+    `digest` and `forwarded` are for those who serve: by which they know the key again, and what of the headers goes on
+    to a provider, as lines.
+    """
+
+    __slots__ = ("digest", "forwarded", "headers", "http11", "keep_alive", "method", "path")
 
     def __init__(self, method: bytes, path: bytes, headers: dict[bytes, bytes]) -> None:
         self.method = method
@@ -89,9 +87,40 @@ class Request:
         self.headers = headers
         self.http11 = True
         self.keep_alive = True
-        self.received_at = 0.0
-        self.client_address = ""
-        self.body = b""
+        self.digest: str | None = None
+        self.forwarded: bytes | None = None
+
+
+class Request:
+    """One request, complete."""
+
+    __slots__ = ("body", "client_address", "head", "headers", "received_at")
+
+    def __init__(self, head: Head, body: bytes = b"", received_at: float = 0.0, address: str = "") -> None:
+        self.head = head
+        self.headers = head.headers
+        self.body = body
+        self.received_at = received_at
+        self.client_address = address
+
+    @property
+    def method(self) -> bytes:
+        return self.head.method
+
+    @property
+    def path(self) -> bytes:
+        return self.head.path
+
+
+class _Likeness:
+    """A head that was read, as bytes: what comes before the digits of the body's length, and what behind them."""
+
+    __slots__ = ("after", "before", "head")
+
+    def __init__(self, head: Head, before: bytes, after: bytes) -> None:
+        self.head = head
+        self.before = before
+        self.after = after
 
 
 class RequestReader:
@@ -110,6 +139,7 @@ class RequestReader:
         "_data",
         "_expects",
         "_left",
+        "_like",
         "_lines",
         "_max_body",
         "_max_head",
@@ -138,6 +168,7 @@ class RequestReader:
         # The line with the key, which stays the same on a connection, and what it means.
         self._secret_line = b""
         self._secret = (b"", b"")
+        self._like: _Likeness | None = None
         self.refusal: Refusal | None = None
 
     # What the connection asks
@@ -171,6 +202,27 @@ class RequestReader:
             self._data = data
         self._at = 0
 
+    def whole(self, data: bytes) -> tuple[Head, bytes] | None:
+        """Head and body of the request that `data` is, neither more nor less, if it begins like the last.
+
+        None for all else, and then nothing has happened: `feed` takes the same bytes. A head with another number for
+        the body's length means the same in all else, so nothing is taken here that `next` would not.
+        """
+        like = self._like
+        if like is None or self._state or self._blank or self._at < len(self._data):
+            return None
+        before, after = like.before, like.after
+        if not data.startswith(before):
+            return None
+        at = len(before)
+        end = data.find(b"\r", at, at + _LENGTH_DIGITS + 1)
+        if end <= at or not data.startswith(after, end):
+            return None
+        length, begins = data[at:end], end + len(after)
+        if not length.isdigit() or length[0] == 48 or int(length) != len(data) - begins:
+            return None
+        return None if len(data) - begins > self._max_body else (like.head, data[begins:])
+
     def next(self) -> Request | None:
         """The next request that is whole; None where more has to come, or nothing more can."""
         if self.refusal is not None:
@@ -201,6 +253,7 @@ class RequestReader:
 
     def _give_up(self, refusal: Refusal) -> None:
         self.refusal = refusal
+        self._like = None
         self._data, self._at = b"", 0
         self._body = bytearray()
 
@@ -248,8 +301,19 @@ class RequestReader:
         self._at = end + 4
         self._lines = None
         self._blank = False
-        self._understand(first, headers)
+        head = self._understand(first, headers)
+        self._remember(head, at, end + 4)
         return True
+
+    def _remember(self, head: Head, at: int, end: int) -> None:
+        """Expect the like of this head, if a body of a length follows it."""
+        if self._state != _LENGTH or self._expects:
+            return
+        read = self._data[at:end]
+        # There is one line with the length, or the head would have been refused.
+        length = _find_length(read)
+        if length is not None and len(read) + _LENGTH_DIGITS <= self._max_head:
+            self._like = _Likeness(head, read[: length.start(1)], read[length.end(1) :])
 
     def _look_at_lines(self) -> bool:
         """Refuse a head for the first thing that is wrong with it; if that may still come, False."""
@@ -260,7 +324,7 @@ class RequestReader:
         self._lines.look(self._data, self._at)
         return False
 
-    def _understand(self, first: tuple[bytes, bytes, bool], headers: dict[bytes, bytes]) -> None:
+    def _understand(self, first: tuple[bytes, bytes, bool], headers: dict[bytes, bytes]) -> Head:
         """Which request it is."""
         method, target, http11 = first
         host = headers.get(b"host")
@@ -270,17 +334,19 @@ class RequestReader:
         elif not host:
             raise Malformed("the Host header is not one host")
         path = target if target[:1] == b"/" else _path_of(method, target, host)
-        self._request = request = Request(method, path, headers)
+        head = Head(method, path, headers)
+        self._request = Request(head)
         connection = headers.get(b"connection")
         if connection is not None or not http11:
-            request.http11 = http11
+            head.http11 = http11
             options = [option.strip(b" \t") for option in (connection or b"").lower().split(b",")]
-            request.keep_alive = b"close" not in options and (http11 or b"keep-alive" in options)
+            head.keep_alive = b"close" not in options and (http11 or b"keep-alive" in options)
         self._frame(headers, http11=http11)
+        return head
 
     def _frame(self, headers: dict[bytes, bytes], *, http11: bool) -> None:
         """Where the body ends."""
-        length = headers.get(b"content-length")
+        length = headers.pop(b"content-length", None)
         coding = headers.get(b"transfer-encoding")
         if coding is not None:
             check_coding(coding, with_length=length is not None, http11=http11)

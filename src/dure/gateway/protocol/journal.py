@@ -50,6 +50,8 @@ _CRC = struct.Struct("<I")
 _PROGRESS = struct.Struct("<16sQQ")
 _CLOSED_START = struct.Struct("<Q16s")
 
+_pack_start, _pack_crc, _crc32 = _FRAME_START.pack, _CRC.pack, zlib.crc32
+
 HEADER_BYTES = _HEADER.size + _CRC.size
 FRAME_HEAD_BYTES = _FRAME_HEAD.size
 CLOSED_JSON_AT = _CLOSED_START.size
@@ -60,6 +62,10 @@ class Kind(IntEnum):
     OPENED = 1
     PROGRESS = 2
     CLOSED = 3
+
+
+#: The same as plain numbers, for those who look at every frame.
+OPENED, PROGRESS, CLOSED = (kind.value for kind in Kind)
 
 
 class Opened(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -143,8 +149,8 @@ def encode_header(process_id: UUID, segment: int, *, created_at: int, recovery: 
 def encode_frame(kind: int, payload: bytes) -> bytes:
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise ValueError(f"a journal frame holds at most {MAX_PAYLOAD_BYTES} bytes, not {len(payload)}")
-    start = _FRAME_START.pack(MARKER, kind, 0, len(payload))
-    return b"%b%b%b" % (start, _CRC.pack(zlib.crc32(payload, zlib.crc32(start))), payload)
+    start = _pack_start(MARKER, kind, 0, len(payload))
+    return start + _pack_crc(_crc32(payload, _crc32(start))) + payload
 
 
 def encode_opened(opened: Opened) -> bytes:
@@ -152,7 +158,7 @@ def encode_opened(opened: Opened) -> bytes:
 
 
 def encode_progress(request_id: bytes, output_tokens: int, relayed_bytes: int) -> bytes:
-    return encode_frame(Kind.PROGRESS, _PROGRESS.pack(request_id, output_tokens, relayed_bytes))
+    return encode_frame(PROGRESS, _PROGRESS.pack(request_id, output_tokens, relayed_bytes))
 
 
 def encode_closed(record: UsageRecord) -> bytes:
@@ -161,7 +167,7 @@ def encode_closed(record: UsageRecord) -> bytes:
     return encode_frame(Kind.CLOSED, start + _encode_json(record))
 
 
-class RequestId(NamedTuple):
+class RequestId(msgspec.Struct, frozen=True):
     """The sixteen bytes of a request's UUID and their text, for both are written several times."""
 
     raw: bytes
@@ -205,7 +211,6 @@ class Parties:
     def opened(
         self,
         request_id: RequestId,
-        *,
         streamed: bool,
         estimated_input_tokens: int,
         estimated_units: dict[str, int],
@@ -213,13 +218,12 @@ class Parties:
         opened_at: int,
     ) -> bytes:
         """The frame of `Opened` with these values."""
-        raw, text = request_id
         return encode_frame(
-            Kind.OPENED,
+            OPENED,
             b'%b{"request_id":"%b",%b,"streamed":%b,"estimated_input_tokens":%d,"hold_micro_won":%d,"opened_at":%d%b}'
             % (
-                raw, text, self._alike_opened, b"true" if streamed else b"false", estimated_input_tokens,
-                hold_micro_won, opened_at,
+                request_id.raw, request_id.text, self._alike_opened, b"true" if streamed else b"false",
+                estimated_input_tokens, hold_micro_won, opened_at,
                 b',"estimated_units":' + _encode_json(estimated_units) if estimated_units else b"",
             ),
         )  # fmt: skip
@@ -227,31 +231,27 @@ class Parties:
     def closed(
         self,
         request_id: RequestId,
-        *,
         sequence: int,
         status: str,
         http_status: int,
         streamed: bool,
         estimated: bool,
-        input_tokens: int,
-        output_tokens: int,
-        cached_tokens: int,
+        counted: Quantities,
         cost_micro_won: int,
         opened_at: int,
         closed_at: int,
-        **uncommon: Any,
+        uncommon: dict[str, Any],
     ) -> bytes:
         """The frame of `UsageRecord` with these values; `uncommon` are those that most records leave at their default."""
-        raw, text = request_id
-        rest = b"," + _encode_json(uncommon)[1:-1] if uncommon else b""
         return encode_frame(
-            Kind.CLOSED,
+            CLOSED,
             b'%b{"request_id":"%b","sequence":%d,%b,"status":"%b","http_status":%d,"streamed":%b,"estimated":%b,'
             b'"input_tokens":%d,"output_tokens":%d,"cached_tokens":%d,"cost_micro_won":%d,"opened_at":%d,"closed_at":%d%b}'
             % (
-                _CLOSED_START.pack(sequence, raw), text, sequence, self._alike, status.encode(), http_status,
-                b"true" if streamed else b"false", b"true" if estimated else b"false",
-                input_tokens, output_tokens, cached_tokens, cost_micro_won, opened_at, closed_at, rest,
+                _CLOSED_START.pack(sequence, request_id.raw), request_id.text, sequence, self._alike, status.encode(),
+                http_status, b"true" if streamed else b"false", b"true" if estimated else b"false",
+                counted.input, counted.output, counted.cached, cost_micro_won, opened_at, closed_at,
+                b"," + _encode_json(uncommon)[1:-1] if uncommon else b"",
             ),
         )  # fmt: skip
 

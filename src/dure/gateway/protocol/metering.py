@@ -14,7 +14,7 @@ A part is never added on top of the whole: it is charged at its own price instea
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from dure.contracts.money import cost_micro_won
+from dure.contracts.money import cost_micro_won, rounded_up
 
 #: Bytes of text that make about one token, for the few cases in which nobody counted them.
 BYTES_PER_TOKEN = 4
@@ -82,15 +82,12 @@ class Tariff(NamedTuple):
 
 def actual_cost_micro_won(counted: Quantities, tariff: Tariff) -> int:
     """The charge for what one call counted, in micro-won, rounded up once."""
-    if counted.units:
+    read, written, cached, units = counted
+    fresh = read - cached
+    if units or fresh < 0 or cached < 0 or written < 0:
         return cost_micro_won(_lines(counted, tariff))
-    return cost_micro_won(
-        (
-            (counted.input - counted.cached, tariff.input),
-            (counted.cached, tariff.cached_input),
-            (counted.output, tariff.output),
-            (1, tariff.request),
-        )
+    return rounded_up(
+        fresh * tariff.input + cached * tariff.cached_input + written * tariff.output + tariff.request
     )
 
 
@@ -115,15 +112,17 @@ def worst_cost_micro_won(
     input_tokens: int, output_tokens: int, tariff: Tariff, units: dict[str, int] = NOTHING
 ) -> int:
     """No split of the tokens into their parts, and no smaller count of a meter, costs more than this."""
+    if not units and input_tokens >= 0 and output_tokens >= 0:
+        return rounded_up(
+            input_tokens * tariff.dearest_input + output_tokens * tariff.dearest_output + tariff.request
+        )
     lines = (
         (input_tokens, tariff.dearest_input),
         (output_tokens, tariff.dearest_output),
         (1, tariff.request),
     )
-    if units:
-        others = ((units.get(meter, 0), price) for meter, price in tariff.others.items())
-        return cost_micro_won((*lines, *others))
-    return cost_micro_won(lines)
+    others = ((units.get(meter, 0), price) for meter, price in tariff.others.items())
+    return cost_micro_won((*lines, *others))
 
 
 def recorded_units(counted: Quantities | None, tariff: Tariff) -> dict[str, int]:

@@ -85,7 +85,8 @@ def quantities_in(body: bytes) -> Quantities | None:
     except UNREADABLE:
         plain = _plainly(body)
         return _plain_quantities(plain)
-    return openai_quantities(answer.usage, answer.timings) if answer.usage is not None else None
+    usage = answer.usage
+    return openai_quantities(usage, answer.timings) if usage is not None else None
 
 
 def _plainly(body: bytes) -> _PlainChunk | None:

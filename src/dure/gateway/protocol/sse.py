@@ -21,6 +21,8 @@ from dure.gateway.protocol.metering import Quantities
 HELD_BYTES = 1 << 20
 CONTENT_TYPE = b"text/event-stream; charset=utf-8"
 
+#: How a chunk of whole events ends.
+CHUNK_ENDS = (b"\n\n\r\n", b"\r\n\r\n\r\n")
 _EVENT_END = re.compile(rb"\r?\n\r?\n")
 
 
@@ -43,6 +45,9 @@ class Scanner(Protocol):
 
     @property
     def mid_event(self) -> bool: ...
+
+    def passes(self, chunk: bytes) -> bool:
+        """Whether an HTTP chunk, with its framing, may be relayed just as it came; it is counted then."""
 
     def feed(self, data: bytes) -> bytes:
         """The stream's next bytes; those to relay now."""
@@ -99,6 +104,13 @@ class EventScanner:
     @property
     def mid_event(self) -> bool:
         return self._flowing
+
+    def passes(self, chunk: bytes) -> bool:
+        """Whole events of nothing but content, that is; the framing before and behind them looks like none of it."""
+        if self._held or self._flowing or not chunk.endswith(CHUNK_ENDS) or self.special(chunk):
+            return False
+        self.relayed_tokens += self.pieces(chunk)
+        return True
 
     def feed(self, data: bytes) -> bytes:
         whole_events = not self._held and not self._flowing and data.endswith((b"\n\n", b"\r\n\r\n"))

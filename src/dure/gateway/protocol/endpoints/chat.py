@@ -11,12 +11,10 @@ from dure.gateway.protocol.calls import (
     first_byte,
     missing,
     model_name,
-    text_bytes,
-    top_level,
     typed,
 )
 from dure.gateway.protocol.endpoints.base import Headers
-from dure.gateway.protocol.endpoints.generating import GUARDED, STEERING, Generating
+from dure.gateway.protocol.endpoints.generating import NAMES, Generating
 
 _QUOTE = ord('"')
 _TEXT_PARTS = frozenset({"text", "refusal"})
@@ -44,9 +42,10 @@ class ChatCompletions(Generating):
     least_limit = 1
 
     def read(self, body: bytes, headers: Headers) -> Call:
-        fields = top_level(body, GUARDED)
-        call = Call(self.name, model_name(fields), fields, text_bytes(fields, STEERING))
-        self.read_stream(call)
+        fields, text_bytes = NAMES.read(body)
+        call = Call(self.name, model_name(fields), fields, text_bytes)
+        if "stream" in fields or "stream_options" in fields:
+            self.read_stream(call)
         _read_messages(call)
         self.read_output(call)
         return call
@@ -57,15 +56,19 @@ class ChatCompletions(Generating):
 
 def _read_messages(call: Call) -> None:
     fields = call.fields
-    messages = typed(
-        fields, "messages", _decode_messages, "an array of message objects, each with a role in text"
-    )
+    try:
+        messages = _decode_messages(fields["messages"])
+    except (KeyError, *UNREADABLE):
+        expected = "an array of message objects, each with a role in text"
+        messages = typed(fields, "messages", _decode_messages, expected)
     if not messages:
         raise missing("messages", "'messages' must be an array with at least one message.")
     call.template_tokens = TEMPLATE_TOKENS_PER_MESSAGE * len(messages)
-    call.only_text = all(_is_text(message.content) for message in messages) and not (
-        _EXPANDING & fields.keys()
-    )
+    call.only_text = _EXPANDING.isdisjoint(fields)
+    for message in messages:
+        if memoryview(message.content)[0] != _QUOTE and not _is_text(message.content):
+            call.only_text = False
+            break
     has_tools = False
     for name in ("tools", "functions"):
         if name in fields:
@@ -77,8 +80,7 @@ def _read_messages(call: Call) -> None:
 
 
 def _is_text(content: msgspec.Raw) -> bool:
-    if memoryview(content)[0] == _QUOTE:
-        return True
+    """Whether what is no string holds nothing but text."""
     if first_byte(content) != b"[":
         return first_byte(content) == b"n"
     try:

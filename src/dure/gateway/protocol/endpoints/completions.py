@@ -1,8 +1,8 @@
 """`/v1/completions`: bare prompts."""
 
-from dure.gateway.protocol.calls import Call, model_name, number_of_prompts, text_bytes, top_level, whole
+from dure.gateway.protocol.calls import Call, model_name, number_of_prompts, whole
 from dure.gateway.protocol.endpoints.base import Headers
-from dure.gateway.protocol.endpoints.generating import GUARDED, MAX_COPIES, STEERING, Generating
+from dure.gateway.protocol.endpoints.generating import MAX_COPIES, NAMES, Generating
 from dure.gateway.protocol.errors import invalid
 
 #: OpenAI's documented default of `max_tokens`.
@@ -16,8 +16,8 @@ class Completions(Generating):
     least_limit = 0
 
     def read(self, body: bytes, headers: Headers) -> Call:
-        fields = top_level(body, GUARDED)
-        call = Call(self.name, model_name(fields), fields, text_bytes(fields, STEERING))
+        fields, text_bytes = NAMES.read(body)
+        call = Call(self.name, model_name(fields), fields, text_bytes)
         self.read_stream(call)
         call.prompts = number_of_prompts(fields, "prompt", required=False)
         self.read_output(call)

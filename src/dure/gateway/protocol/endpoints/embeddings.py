@@ -6,11 +6,9 @@ from dure.gateway.protocol.calls import (
     Call,
     model_name,
     number_of_prompts,
-    text_bytes,
-    top_level,
 )
 from dure.gateway.protocol.endpoints.base import Headers
-from dure.gateway.protocol.endpoints.generating import GUARDED, STEERING
+from dure.gateway.protocol.endpoints.generating import NAMES
 from dure.gateway.protocol.endpoints.renaming import Renaming
 from dure.gateway.protocol.metering import Quantities
 from dure.gateway.protocol.openai import quantities_in
@@ -21,8 +19,8 @@ class Embeddings(Renaming):
     path = "/v1/embeddings"
 
     def read(self, body: bytes, headers: Headers) -> Call:
-        fields = top_level(body, GUARDED)
-        call = Call(self.name, model_name(fields), fields, text_bytes(fields, STEERING))
+        fields, text_bytes = NAMES.read(body)
+        call = Call(self.name, model_name(fields), fields, text_bytes)
         call.prompts = number_of_prompts(fields, "input")
         return call
 

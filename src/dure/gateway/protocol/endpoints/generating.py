@@ -8,6 +8,7 @@ from dure.contracts.directory import Dialect
 from dure.gateway.protocol.admission import Bounds
 from dure.gateway.protocol.calls import (
     Call,
+    FieldNames,
     decode_any,
     decode_bool,
     encode_fields,
@@ -54,6 +55,7 @@ GUARDED = STEERING | {
     "tools",
     "web_search_options",
 }
+NAMES = FieldNames(GUARDED, STEERING)
 #: The names of the number of answers; `n_cmpl` is llama.cpp's.
 COPIES = ("n", "n_cmpl")
 
@@ -114,7 +116,7 @@ class Generating(ModelEndpoint):
 
     def read_output(self, call: Call) -> None:
         fields = call.fields
-        read_limits(call, self.limit_names, least=self.least_limit)
+        read_limits(call, self.limit_names, self.least_limit)
         for name in COPIES:
             if name in fields:
                 call.copies = max(call.copies, whole(fields, name, least=1, most=MAX_COPIES) or 1)

@@ -14,12 +14,11 @@ from dure.gateway.protocol.admission import Bounds, input_bounds
 from dure.gateway.protocol.calls import (
     UNREADABLE,
     Call,
+    FieldNames,
     decode_bool,
     decode_str,
     missing,
     model_name,
-    text_bytes,
-    top_level,
     typed,
     whole,
 )
@@ -37,6 +36,7 @@ TOKENS_PER_PREVIEW = 100
 
 _GUARDED = frozenset({"model", "n", "partial_images", "prompt", "quality", "size", "stream"})
 _STEERING = frozenset({"model", "n", "partial_images", "response_format", "size", "stream", "user"})
+_NAMES = FieldNames(_GUARDED, _STEERING)
 
 
 class _Answer(msgspec.Struct):
@@ -57,8 +57,8 @@ class Images(Renaming):
     dialects = frozenset({"openai"})
 
     def read(self, body: bytes, headers: Headers) -> Call:
-        fields = top_level(body, _GUARDED)
-        call = Call(self.name, model_name(fields), fields, text_bytes(fields, _STEERING))
+        fields, text_bytes = _NAMES.read(body)
+        call = Call(self.name, model_name(fields), fields, text_bytes)
         if not typed(fields, "prompt", decode_str, "a string"):
             raise missing("prompt", "'prompt' is missing: describe the picture.")
         call.copies = whole(fields, "n", least=1, most=MAX_IMAGES) or 1

@@ -20,6 +20,7 @@ from dure.gateway.protocol.admission import (
 from dure.gateway.protocol.calls import (
     UNREADABLE,
     Call,
+    FieldNames,
     Fields,
     decode_bool,
     encode_fields,
@@ -29,8 +30,6 @@ from dure.gateway.protocol.calls import (
     read_limits,
     refuse_copies,
     set_limit,
-    text_bytes,
-    top_level,
     typed,
 )
 from dure.gateway.protocol.dialects import MessageUsage, message_quantities
@@ -77,6 +76,7 @@ _REFUSED = {
     "inference_geo": "Where the model runs changes its price",
 }
 _GUARDED = _STEERING | _REFUSED.keys() | {"context_management", "messages", "speed", "system", "tools"}
+_NAMES = FieldNames(_GUARDED, _STEERING)
 _CALLERS_TOOLS = ("bash_", "computer_", "memory_", "text_editor_")
 _TEXT_BLOCKS = frozenset({"text", "thinking", "tool_use"})
 
@@ -149,12 +149,12 @@ class Messages(ModelEndpoint):
     forwarded_headers = http1.FORWARDED_MESSAGES_HEADERS
 
     def read(self, body: bytes, headers: Headers) -> Call:
-        fields = top_level(body, _GUARDED)
-        call = Call(self.name, model_name(fields), fields, text_bytes(fields, _STEERING))
+        fields, text_bytes = _NAMES.read(body)
+        call = Call(self.name, model_name(fields), fields, text_bytes)
         _refuse_unbounded(fields)
         if "stream" in fields:
             call.stream = bool(typed(fields, "stream", decode_bool, "true or false"))
-        read_limits(call, _LIMITS, least=1)
+        read_limits(call, _LIMITS, 1)
         refuse_copies(fields, COPIES)
         if "max_tokens" not in fields or call.output_tokens is None:
             raise missing(

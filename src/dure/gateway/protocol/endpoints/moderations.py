@@ -7,11 +7,10 @@ from dure.gateway.protocol.admission import Bounds, input_bounds
 from dure.gateway.protocol.calls import (
     UNREADABLE,
     Call,
+    FieldNames,
     first_byte,
     model_name,
     number_of_prompts,
-    text_bytes,
-    top_level,
 )
 from dure.gateway.protocol.endpoints.base import Headers
 from dure.gateway.protocol.endpoints.renaming import Renaming, charged_by_tokens
@@ -20,6 +19,7 @@ from dure.gateway.protocol.openai import quantities_in
 
 _GUARDED = frozenset({"input", "model"})
 _STEERING = frozenset({"model"})
+_NAMES = FieldNames(_GUARDED, _STEERING)
 
 
 class _Part(msgspec.Struct):
@@ -35,8 +35,8 @@ class Moderations(Renaming):
     dialects = frozenset({"openai"})
 
     def read(self, body: bytes, headers: Headers) -> Call:
-        fields = top_level(body, _GUARDED)
-        call = Call(self.name, model_name(fields), fields, text_bytes(fields, _STEERING))
+        fields, text_bytes = _NAMES.read(body)
+        call = Call(self.name, model_name(fields), fields, text_bytes)
         call.prompts = number_of_prompts(fields, "input")
         call.only_text = _is_text(fields["input"])
         return call

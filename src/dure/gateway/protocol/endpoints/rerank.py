@@ -15,12 +15,12 @@ from dure.gateway.protocol.admission import TEMPLATE_TOKENS, Bounds
 from dure.gateway.protocol.calls import (
     UNREADABLE,
     Call,
+    FieldNames,
     Fields,
     decode_str,
     first_byte,
     missing,
     model_name,
-    top_level,
     typed,
 )
 from dure.gateway.protocol.endpoints.base import Headers
@@ -35,6 +35,7 @@ TOKENS_PER_DOCUMENT = 500
 _LEAST_BYTES_PER_PART = 250
 
 _GUARDED = frozenset({"documents", "max_chunks_per_doc", "max_tokens_per_doc", "model", "query", "top_n"})
+_NAMES = FieldNames(_GUARDED, frozenset())
 
 
 class _Documents(NamedTuple):
@@ -79,7 +80,7 @@ class Rerank(Renaming):
     path = "/v1/rerank"
 
     def read(self, body: bytes, headers: Headers) -> Call:
-        fields = top_level(body, _GUARDED)
+        fields, _ = _NAMES.read(body)
         model = model_name(fields)
         if "query" not in fields or not typed(fields, "query", decode_str, "a string"):
             raise missing("query", "'query' is missing: set it to what the documents are ranked by.")

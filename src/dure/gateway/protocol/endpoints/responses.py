@@ -21,6 +21,7 @@ from dure.gateway.protocol.admission import (
 from dure.gateway.protocol.calls import (
     UNREADABLE,
     Call,
+    FieldNames,
     Fields,
     decode_bool,
     encode_fields,
@@ -30,8 +31,6 @@ from dure.gateway.protocol.calls import (
     read_limits,
     refuse_copies,
     set_limit,
-    text_bytes,
-    top_level,
     typed,
 )
 from dure.gateway.protocol.dialects import ResponseUsage, response_quantities
@@ -73,6 +72,7 @@ _GUARDED = _STEERING | {
     "prompt",
     "tools",
 }
+_NAMES = FieldNames(_GUARDED, _STEERING)
 #: llama.cpp makes a chat completion of a response, and there each name of its limit overrules this one.
 _LIMITS = ("max_output_tokens", *ChatCompletions.limit_names)
 #: Input that lies with the provider.
@@ -136,13 +136,13 @@ class Responses(ModelEndpoint):
     path = "/v1/responses"
 
     def read(self, body: bytes, headers: Headers) -> Call:
-        fields = top_level(body, _GUARDED)
-        call = Call(self.name, model_name(fields), fields, text_bytes(fields, _STEERING))
+        fields, text_bytes = _NAMES.read(body)
+        call = Call(self.name, model_name(fields), fields, text_bytes)
         call.output_field = "max_output_tokens"
         _refuse_unbounded(fields)
         if "stream" in fields:
             call.stream = bool(typed(fields, "stream", decode_bool, "true or false"))
-        read_limits(call, _LIMITS, least=1)
+        read_limits(call, _LIMITS, 1)
         refuse_copies(fields, COPIES)
         _read_input(call)
         if any(_given(fields, name) for name in _STORED):
@@ -295,6 +295,12 @@ class ResponseScanner(EventScanner):
     def __init__(self) -> None:
         super().__init__()
         self.events = 0
+
+    def passes(self, chunk: bytes) -> bool:
+        passes = super().passes(chunk)
+        if passes:
+            self.events += chunk.count(b"\n\n", chunk.index(b"\n") + 1)
+        return passes
 
     def feed(self, data: bytes) -> bytes:
         relayed = super().feed(data)

@@ -13,7 +13,7 @@ import msgspec
 
 from dure.contracts.directory import AwardEntry, ModelEntry
 from dure.gateway.protocol.admission import TEMPLATE_TOKENS, Bounds
-from dure.gateway.protocol.calls import Call, decode_str, missing, model_name, text_bytes, top_level, typed
+from dure.gateway.protocol.calls import Call, FieldNames, decode_str, missing, model_name, typed
 from dure.gateway.protocol.endpoints.base import Headers
 from dure.gateway.protocol.endpoints.renaming import Renaming, charged_by_tokens
 from dure.gateway.protocol.endpoints.typed_events import TypedEvent, TypedEventScanner
@@ -23,6 +23,7 @@ from dure.gateway.protocol.sse import Scanner
 
 _GUARDED = frozenset({"input", "instructions", "model", "stream_format"})
 _STEERING = frozenset({"model", "response_format", "speed", "stream_format", "voice"})
+_NAMES = FieldNames(_GUARDED, _STEERING)
 
 
 class _Text(NamedTuple):
@@ -47,8 +48,8 @@ class Speech(Renaming):
     dialects = frozenset({"openai"})
 
     def read(self, body: bytes, headers: Headers) -> Call:
-        fields = top_level(body, _GUARDED)
-        call = Call(self.name, model_name(fields), fields, text_bytes(fields, _STEERING), stream=True)
+        fields, text_bytes = _NAMES.read(body)
+        call = Call(self.name, model_name(fields), fields, text_bytes, stream=True)
         text = typed(fields, "input", decode_str, "a string")
         if not text:
             raise missing("input", "'input' is missing: set it to the text to be spoken.")
@@ -132,6 +133,9 @@ class SoundScanner:
         self._call = call
         self._last = b""
 
+    def passes(self, chunk: bytes) -> bool:
+        return False
+
     def feed(self, data: bytes) -> bytes:
         if not data:
             return b""
@@ -160,6 +164,12 @@ class SpeechScanner(TypedEventScanner):
     def __init__(self, call: Call) -> None:
         super().__init__()
         self._call = call
+
+    def passes(self, chunk: bytes) -> bool:
+        passes = super().passes(chunk)
+        if self.relayed_tokens:
+            self.relayed_tokens = _due(self._call)
+        return passes
 
     def feed(self, data: bytes) -> bytes:
         relay = super().feed(data)
