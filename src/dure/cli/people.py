@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from dure.cli import _organisation_parts, _types
 from dure.cli._context import Refusal, control_plane, json_option, operator, print_json, print_rows
 from dure.cli._people_accounts import COMMANDS
 
@@ -130,6 +131,71 @@ def list_people(search: str | None, as_json: bool) -> None:
         print_rows(
             rows, ["email", "name", "acts_for"], empty="Nobody is registered. `dure people add` adds people."
         )
+
+
+@people.group("programme-roles")
+def programme_roles() -> None:
+    """What people are in one programme alone: officers, reviewers."""
+
+
+_SHOWN = ("id", "person_email", "role", "valid_from", "valid_until", "given_by_name", "reason")
+
+
+@programme_roles.command("list")
+@click.argument("programme")
+@json_option
+@control_plane
+def list_programme_roles(programme: str, as_json: bool) -> None:
+    """Who has a role in PROGRAMME alone."""
+    from dure.control.identity import selectors
+    from dure.control.programmes import selectors as programmes
+
+    found = selectors.people_with_programme_role(programmes.programme(actor=operator(), slug=programme).id)
+    rows = [{name: getattr(view, name) for name in _SHOWN} for view in found]
+    if as_json:
+        for row in rows:
+            print_json(row)
+    else:
+        print_rows(rows, _SHOWN, empty="Nobody has.")
+
+
+@programme_roles.command("give")
+@click.argument("programme")
+@click.argument("email")
+@click.argument("role", type=click.Choice(["officer", "reviewer"]))
+@click.option("--from", "valid_from", type=_types.Moment(end_of_day=False), help="First day. [default: now]")
+@click.option("--until", "valid_until", type=_types.Moment(), help="Last day.")
+@click.option("--reason", default="")
+@json_option
+@control_plane
+def give_programme_role(programme: str, email: str, role: str, as_json: bool, **given: Any) -> None:
+    """Make EMAIL officer or reviewer of PROGRAMME."""
+    from dure.control.identity import services
+    from dure.control.programmes import selectors as programmes
+
+    view = services.give_programme_role(
+        actor=operator(),
+        person_id=_organisation_parts.person_id(email),
+        programme_id=programmes.programme(actor=operator(), slug=programme).id,
+        role=role,
+        **given,
+    )
+    fields = {name: getattr(view, name) for name in _SHOWN}
+    print_json(fields) if as_json else click.echo(
+        f"{view.person_email} is {view.role} of {programme}: {view.id}"
+    )
+
+
+@programme_roles.command("take")
+@click.argument("identity", metavar="ID", type=click.UUID)
+@click.option("--reason", default="")
+@control_plane
+def take_programme_role(identity: Any, reason: str) -> None:
+    """End a role now."""
+    from dure.control.identity import services
+
+    view = services.take_programme_role(actor=operator(), programme_role_id=identity, reason=reason)
+    click.echo(f"{view.person_email} is no longer {view.role}")
 
 
 def _read_password() -> str:

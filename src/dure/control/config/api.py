@@ -128,6 +128,7 @@ def _away(request: Request, error: OperationalError) -> HttpResponse:
 
 
 for _room in ROOMS:
-    for _module in (f"dure.control.{_room}.api", f"dure.control.{_room}.account_api"):
+    for _part in ("api", "account_api", "organisation_api", "member_api"):
+        _module = f"dure.control.{_room}.{_part}"
         if find_spec(_module):
             api.add_router("", import_module(_module).router)

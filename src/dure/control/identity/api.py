@@ -1,4 +1,4 @@
-"""REST: organisations. Oneself and one's tokens are in `account_api`."""
+"""REST: organisations by name. Oneself and one's tokens are in `account_api`."""
 
 from datetime import datetime
 from uuid import UUID

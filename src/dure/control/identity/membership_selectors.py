@@ -132,6 +132,23 @@ def invitations_of(organisation_id: UUID) -> list[InvitationView]:
     return [invitation_view(row) for row in rows]
 
 
+def invitation_of(organisation_id: UUID, invitation_id: UUID) -> InvitationView:
+    """One of an organisation's invitations; raises `NotFound`."""
+    rows = Invitation.objects.select_related("organisation")
+    row = rows.filter(pk=invitation_id, organisation_id=organisation_id).first()
+    if row is None:
+        raise NotFound(code="invitation_not_found")
+    return invitation_view(row)
+
+
+def delegation_of(organisation_id: UUID, delegation_id: UUID) -> DelegationView:
+    """One delegation in an organisation; raises `NotFound`."""
+    row = _related(Delegation.objects.filter(pk=delegation_id, organisation_id=organisation_id)).first()
+    if row is None:
+        raise NotFound(code="delegation_not_found")
+    return delegation_view(row)
+
+
 def invitations_for(person_id: UUID) -> list[InvitationView]:
     """Invitations that wait for this person's answer: to their verified address, and still valid."""
     person = verified_person(person_id)
@@ -163,8 +180,9 @@ def invitation_for(*, person_id: UUID | None, invitation_id: UUID) -> Invitation
 
 def verified_person(person_id: UUID | None) -> Person | None:
     """Someone who is known to read mail at their address."""
-    person = Person.objects.filter(pk=person_id, is_active=True).first() if person_id else None
-    return person if person is not None and getattr(person, "email_verified_at", person.is_active) else None
+    if person_id is None:
+        return None
+    return Person.objects.filter(pk=person_id, is_active=True, email_verified_at__isnull=False).first()
 
 
 def lent_roles(*, person_id: UUID, organisation_id: UUID) -> list[LentRole]:

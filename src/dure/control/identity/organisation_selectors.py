@@ -151,6 +151,11 @@ class LinkView:
         return "" if self.share_bp is None else f"{self.share_bp / 100:g}%"
 
     @property
+    def page_of(self) -> UUID | None:
+        """A side that is registered here: whose page shows the link."""
+        return self.owned_id or self.owner_id
+
+    @property
     def controls(self) -> bool:
         """Whether it makes a group, once it is confirmed."""
         return self.kind == facts.LinkKind.CONTROL or (self.share_bp or 0) >= CONTROLLING_SHARE_BP
@@ -219,6 +224,23 @@ def ownership_group(organisation_id: UUID) -> frozenset[UUID]:
     Relations are those of today. One query, whatever the size; circles end it.
     """
     return _reached([str(organisation_id)]) | {organisation_id}
+
+
+def document(organisation_id: UUID, document_id: UUID) -> DocumentView:
+    """One document of an organisation; raises `NotFound`."""
+    found = next((view for view in documents(organisation_id) if view.id == document_id), None)
+    if found is None:
+        raise NotFound(code="document_not_found")
+    return found
+
+
+def link(organisation_id: UUID, link_id: UUID) -> LinkView:
+    """One link of an organisation; raises `NotFound`."""
+    rows = OwnershipLink.objects.filter(Q(owner=organisation_id) | Q(owned=organisation_id), pk=link_id)
+    row = rows.first()
+    if row is None:
+        raise NotFound(code="link_not_found")
+    return link_view(row)
 
 
 def documents(organisation_id: UUID) -> list[DocumentView]:

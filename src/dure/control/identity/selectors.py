@@ -19,10 +19,12 @@ from dure.control.identity.membership_selectors import (
     InvitationView,
     LentRole,
     delegates_with,
+    delegation_of,
     delegations_concerning,
     delegations_of,
     invitation_by_token,
     invitation_for,
+    invitation_of,
     invitations_for,
     invitations_of,
     lent_roles,
@@ -35,12 +37,30 @@ from dure.control.identity.models import (
     Role,
     Scope,
 )
+from dure.control.identity.organisation_lists import (
+    Filters,
+    Waiting,
+    WaitingDocument,
+    every_organisation,
+    links_of,
+    next_step,
+    organisation_page,
+    timeline,
+    verification_queue,
+    waiting,
+    waiting_documents,
+    waiting_links,
+)
 from dure.control.identity.organisation_selectors import (
     DocumentView,
+    LinkView,
     OrganisationProfile,
     ProgrammeRoleView,
+    document,
     documents,
     has_programme_role,
+    link,
+    missing_facts,
     ownership_group,
     people_with_programme_role,
     profile,
@@ -52,34 +72,49 @@ from dure.control.identity.organisation_selectors import (
 __all__ = [
     "DelegationView",
     "DocumentView",
+    "Filters",
     "InvitationView",
     "LentRole",
+    "LinkView",
     "MembershipView",
     "OrganisationProfile",
     "OrganisationView",
     "PersonView",
     "ProgrammeRoleView",
     "TokenView",
+    "Waiting",
+    "WaitingDocument",
     "actor_for",
     "actor_for_token",
     "alone",
+    "delegation_of",
     "delegations_concerning",
     "delegations_of",
+    "document",
     "documents",
     "every_document_state",
     "every_group",
+    "every_organisation",
     "every_profile",
     "has_programme_role",
     "invitation_by_token",
     "invitation_for",
+    "invitation_of",
     "invitations_for",
+    "invitations_for_administrators",
     "invitations_of",
     "lent_roles",
+    "link",
+    "links_of",
+    "member",
     "members_of",
     "memberships_of",
+    "missing_facts",
     "names_of",
+    "next_step",
     "organisation",
     "organisation_for",
+    "organisation_page",
     "organisations",
     "ownership_group",
     "people",
@@ -91,11 +126,17 @@ __all__ = [
     "person_by_email",
     "person_views",
     "profile",
+    "profile_for",
     "profiles",
     "programme_roles",
+    "timeline",
     "token",
     "tokens_of",
     "valid_document_kinds",
+    "verification_queue",
+    "waiting",
+    "waiting_documents",
+    "waiting_links",
 ]
 
 
@@ -176,6 +217,11 @@ def organisation_for(*, actor: Actor, slug_or_id: str | UUID) -> OrganisationVie
     return view
 
 
+def profile_for(*, actor: Actor, slug_or_id: str | UUID) -> OrganisationProfile:
+    """Everything about an organisation that the actor may see; raises `NotFound`."""
+    return profile(organisation_for(actor=actor, slug_or_id=slug_or_id).id)
+
+
 def organisations(
     *, kind: str | None = None, search: str | None = None, limit: int = 200, offset: int = 0
 ) -> list[OrganisationView]:
@@ -202,6 +248,21 @@ def memberships_of(person_id: UUID) -> list[MembershipView]:
 def members_of(organisation_id: UUID) -> list[MembershipView]:
     rows = _current(Membership.objects.filter(organisation_id=organisation_id)).order_by("person__name")
     return [membership_view(row) for row in rows]
+
+
+def member(organisation_id: UUID, person_id: UUID) -> MembershipView:
+    """One of an organisation's members; raises `NotFound`."""
+    found = next((one for one in members_of(organisation_id) if one.person.id == person_id), None)
+    if found is None:
+        raise NotFound(code="membership_not_found")
+    return found
+
+
+def invitations_for_administrators(*, actor: Actor, organisation_id: UUID) -> list[InvitationView]:
+    """An organisation's invitations; other people's addresses are its administrators' business alone."""
+    if not rules.may_manage_members(actor, organisation_id):
+        raise NotFound(code="invitation_not_found")
+    return invitations_of(organisation_id)
 
 
 def demonstration_members() -> list[MembershipView]:

@@ -1,8 +1,8 @@
-"""Pages about oneself."""
+"""Pages about oneself, and of organisations."""
 
 from django.urls import path
 
-from dure.control.identity import data_views, security_views, views
+from dure.control.identity import data_views, organisation_urls, security_views, views
 
 app_name = "identity"
 
@@ -18,4 +18,5 @@ urlpatterns = [
     path("account/data/erase/", data_views.ask_erasure, name="ask_erasure"),
     path("account/data/keep/", data_views.withdraw_erasure, name="withdraw_erasure"),
     path("account/leave/<str:slug>/", data_views.leave, name="leave"),
+    *organisation_urls.urlpatterns,
 ]

@@ -21,6 +21,7 @@ def portal(request: HttpRequest) -> dict[str, Any]:
         "actor": actor,
         "menu": SimpleLazyObject(lambda: menu_for(actor, request.path)),
         "memberships": SimpleLazyObject(lambda: _memberships(actor)),
+        "waiting_invitations": SimpleLazyObject(lambda: _invitations(actor)),
         "unread_notices": SimpleLazyObject(lambda: _unread(actor)),
         "display": display if display in DISPLAYS else DISPLAYS[0],
         "demonstration": settings.DURE_DEMO,
@@ -39,3 +40,12 @@ def _memberships(actor: Actor) -> list[Any]:
     from dure.control.identity import selectors
 
     return list(selectors.memberships_of(actor.person_id))
+
+
+def _invitations(actor: Actor) -> list[Any]:
+    """Asked by first pages alone."""
+    if actor.person_id is None:
+        return []
+    from dure.control.identity import selectors
+
+    return list(selectors.invitations_for(actor.person_id))

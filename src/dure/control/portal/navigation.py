@@ -36,6 +36,14 @@ def _has_awards(actor: Actor) -> bool:
     )
 
 
+def _platform(actor: Actor) -> bool:
+    return actor.has("officer", "operator", "auditor")
+
+
+def _of_an_organisation(actor: Actor) -> bool:
+    return _signed_in(actor) and not _platform(actor)
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     title: Promise
@@ -55,6 +63,8 @@ ENTRIES = (
     Entry(_("My work"), "portal:home", "home", _signed_in),
     Entry(_("Awards"), "programmes:awards", "awards", _has_awards),
     Entry(_("Earnings"), "settlement:earnings", "earnings", _provider),
+    Entry(_("Organisations"), "identity:organisations", "organisations", _platform),
+    Entry(_("Organisation"), "identity:own_organisation", "organisations", _of_an_organisation),
     Entry(_("Models"), "catalogue:models", "models"),
     Entry(_("Ledger"), "ledger:books", "ledger"),
     Entry(_("Operations"), "portal:operations", "operations", _operator),

@@ -68,6 +68,8 @@ def home(request: Request) -> HttpResponse:
         return redirect("ledger:books")
     if actor.organisation_kind == "provider":
         return render(request, "portal/provider_home.html", _provider(actor))
+    if actor.organisation_id is None:
+        return render(request, "portal/newcomer_home.html")
     return render(request, "portal/award_home.html", _awards(actor))
 
 
@@ -168,6 +170,7 @@ def _officer(actor: Actor) -> dict[str, Any]:
     return {
         **_money_lines(actor),
         "organisation": _organisation(actor),
+        "verifications": identity.waiting(),
         "unused": unused,
         "pipeline": [
             step(gettext("Granted, not used yet"), unused, lambda view: view.remaining_micro_won),

@@ -134,7 +134,8 @@ def revoke_invitation(*, actor: Actor, invitation_id: UUID) -> InvitationView:
 
 @transaction.atomic
 def accept_invitation(*, actor: Actor, invitation_id: UUID) -> MembershipView:
-    """Act for the organisation from now on. Only whoever reads mail at the invited address accepts, and once.
+    """Act for the organisation from now on. Only whoever reads mail at the invited address accepts, and once; an operator
+    at the command line answers for them.
 
     Who has become a member meanwhile keeps the roles they have and gets those of the invitation besides.
     """
@@ -228,7 +229,11 @@ def _of_ones_organisation(actor: Actor, invitation_id: UUID) -> Invitation:
 
 def _ones_own(actor: Actor, invitation_id: UUID) -> tuple[Person, Invitation]:
     invitation = _locked_invitation(invitation_id)
-    person = verified_person(actor.person_id)
+    person_id = actor.person_id
+    if actor.is_system and invitation is not None:
+        invited = selectors.person_by_email(invitation.email)
+        person_id = invited.id if invited else None
+    person = verified_person(person_id)
     if (
         invitation is None
         or person is None

@@ -1,0 +1,1 @@
+"""Pages of organisations: founding one, one's own, and the officers' lists."""
