@@ -363,6 +363,7 @@ NEUTRAL = {
     "decision": "accept",
     "token": "no-such-invitation",
     "programme_role_id": UUID(int=7),
+    "calendar_token": "no-such-secret",
 }
 
 

@@ -37,6 +37,7 @@ def pages(seed: dict) -> list[tuple[str, str, str]]:
         ("notices", "startup", "/notices/"),
         ("notices-unread", "startup", "/notices/?unread=1"),
         ("notices-none", "newcomer", "/notices/"),
+        ("verify", "", "/verify/"),
         ("notice-settings", "startup", "/notices/settings/"),
         ("forbidden", "startup", "/operations/"),
         ("home-officer", "officer", "/"),

@@ -17,6 +17,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "journal": ("dure.cli.journal:journal", "Look into the gateway's journals."),
     "organisations": ("dure.cli.organisations:organisations", "Organisations that give, offer and use."),
     "people": ("dure.cli.people:people", "People, their memberships and roles."),
+    "receipts": (
+        "dure.cli.receipts:receipts",
+        "Verify signed receipts, and show the keys they are signed with.",
+    ),
     "notices": ("dure.cli.notices:notices", "What people are told, in the portal and by mail."),
     "programmes": ("dure.cli.programmes:programmes", "Programmes and their appropriations."),
     "awards": ("dure.cli.awards:awards", "Grant awards, see what is left of them, limit and end them."),

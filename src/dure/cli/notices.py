@@ -120,3 +120,23 @@ def mail(email: str, wanted: tuple[str, ...], unwanted: tuple[str, ...], as_json
         person_id=_person(email).id,
     )
     _context.print_json(chosen) if as_json else _context.print_fields(chosen)
+
+
+@notices.command()
+@click.argument("email")
+@click.option("--end", is_flag=True, help="End the address instead of making a new one.")
+@_context.control_plane
+def calendar(email: str, end: bool) -> None:
+    """Make a new secret calendar address for the person EMAIL; the old one ends."""
+    from django.conf import settings
+    from django.urls import reverse
+
+    from dure.control.foundation import calendars
+
+    person, actor = _person(email), _context.operator()
+    if end:
+        calendars.end_feed(actor=actor, person_id=person.id)
+        click.echo("no calendar address works any more")
+        return
+    token = calendars.make_feed(actor=actor, person_id=person.id)
+    click.echo(settings.DURE_PORTAL_URL.rstrip("/") + reverse("portal:calendar", args=[token]))

@@ -1,11 +1,15 @@
-"""REST: what one is told."""
+"""REST: what one is told, one's calendar, and what this installation signs with."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from ninja import Query, Router, Schema
+from django.conf import settings
+from django.urls import reverse
+from ninja import Query, Router, Schema, Status
 
-from dure.control.foundation import notices
+from dure.control.foundation import calendars, notices, receipts, signing
+from dure.control.foundation.errors import NotFound
 from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, actor_of, audience
 
@@ -99,3 +103,84 @@ def show_notice(request: Request, notice_id: UUID) -> object:
 def mark_notice_read(request: Request, notice_id: UUID) -> object:
     """Mark a notice as read; doing so again changes nothing."""
     return notices.mark_read(actor=actor_of(request), notice_id=notice_id)
+
+
+class CalendarOut(Schema):
+    """When the secret address was made, and when a calendar program last read it."""
+
+    created_at: datetime
+    last_read_at: datetime | None
+
+
+class NewCalendarOut(Schema):
+    """`url` is shown this once."""
+
+    url: str
+
+
+class EndedOut(Schema):
+    ended: bool
+
+
+class SigningKeyOut(Schema):
+    """An Ed25519 public key (RFC 8032), 64 hexadecimal digits; `key_id` is the first half of its SHA-256."""
+
+    key_id: str
+    value_hex: str
+    current: bool
+
+
+class ReceiptIn(Schema):
+    """A receipt as it was received."""
+
+    content: dict[str, Any]
+    key_id: str
+    signature: str
+
+
+class VerificationOut(Schema):
+    """`key` is current, earlier or unknown."""
+
+    genuine: bool
+    key: str
+    key_id: str
+
+
+@router.get("/calendar", response={200: CalendarOut, **ERRORS})
+@audience("signed_in")
+def show_calendar(request: Request) -> object:
+    """Whether one has a calendar address; 404 if not."""
+    found = calendars.feed_of(actor=actor_of(request))
+    if found is None:
+        raise NotFound(code="calendar_not_found")
+    return found
+
+
+@router.post("/calendar", response={201: NewCalendarOut, **ERRORS})
+@audience("signed_in")
+def make_calendar(request: Request) -> object:
+    """A new secret address for one's calendar; the old one ends."""
+    token = calendars.make_feed(actor=actor_of(request))
+    address = settings.DURE_PORTAL_URL.rstrip("/") + reverse("portal:calendar", args=[token])
+    return Status(201, {"url": address})
+
+
+@router.delete("/calendar", response={200: EndedOut, **ERRORS})
+@audience("signed_in")
+def end_calendar(request: Request) -> object:
+    """End one's calendar address."""
+    return {"ended": calendars.end_feed(actor=actor_of(request))}
+
+
+@router.get("/signing-keys", response={200: list[SigningKeyOut], **ERRORS}, tags=["receipts"])
+@audience("public")
+def list_signing_keys(request: Request) -> object:
+    """The public keys that this installation signs with and has signed with, the present one first."""
+    return signing.public_keys()
+
+
+@router.post("/receipts/verify", response={200: VerificationOut, **ERRORS}, tags=["receipts"])
+@audience("public")
+def verify_receipt(request: Request, body: ReceiptIn) -> object:
+    """Whether a receipt is genuine: signed here, and not changed since."""
+    return receipts.verify(request.body)

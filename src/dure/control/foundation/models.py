@@ -131,3 +131,13 @@ class NoticePreference(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["person_id", "category"], name="notice_preference_once")
         ]
+
+
+class CalendarFeed(models.Model):
+    """The secret address at which a person's dates are read by calendar programs. Only its SHA-256 is kept."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    person_id = models.UUIDField(unique=True)
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField()
+    last_read_at = models.DateTimeField(null=True)

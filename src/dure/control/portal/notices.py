@@ -9,6 +9,7 @@ from django.utils.translation import gettext, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from dure.control.foundation import calendars
 from dure.control.foundation import notices as told
 from dure.control.foundation.http import Request, whole_number
 from dure.control.identity.guards import signed_in
@@ -75,4 +76,8 @@ def notice_settings(request: Request) -> HttpResponse:
         }
         for category in told.CATEGORIES
     ]
-    return render(request, "portal/notice_settings.html", {"lines": lines})
+    return render(
+        request,
+        "portal/notice_settings.html",
+        {"lines": lines, "feed": calendars.feed_of(actor=request.actor)},
+    )

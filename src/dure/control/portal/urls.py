@@ -1,6 +1,6 @@
 from django.urls import path
 
-from dure.control.portal import notices, operations, processes, views
+from dure.control.portal import calendars, notices, operations, processes, receipts, views
 
 app_name = "portal"
 urlpatterns = [
@@ -13,6 +13,11 @@ urlpatterns = [
     path("act-for/", views.act_for, name="act_for"),
     path("notices/", notices.notices, name="notices"),
     path("notices/read/", notices.read_notices, name="read_notices"),
+    path("notices/calendar/", calendars.make_calendar, name="make_calendar"),
+    path("notices/calendar/end/", calendars.end_calendar, name="end_calendar"),
+    path("calendar/calls.ics", calendars.public_calendar, name="public_calendar"),
+    path("calendar/<str:calendar_token>.ics", calendars.calendar, name="calendar"),
+    path("verify/", receipts.verify, name="verify"),
     path("notices/settings/", notices.notice_settings, name="notice_settings"),
     path("notices/<uuid:notice_id>/", notices.open_notice, name="open_notice"),
     path("notices/<uuid:notice_id>/read/", notices.read_notice, name="read_notice"),

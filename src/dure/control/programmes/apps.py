@@ -7,7 +7,10 @@ class ProgrammesConfig(AppConfig):
     verbose_name = "Programmes"
 
     def ready(self) -> None:
+        from dure.control.foundation import calendars
+        from dure.control.programmes.dates import ends_of_awards
         from dure.control.programmes.verification import first_difference
         from dure.control.settlement.services import also_verify
 
         also_verify(first_difference)
+        calendars.provide(ends_of_awards)

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from dure.control.foundation import audit, clock, outbox
+from dure.control.foundation import audit, calendars, clock, outbox
 from dure.control.foundation import notices as portal_notices
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Forbidden, NotFound
@@ -177,6 +177,7 @@ def _erase(person: Person) -> list[str]:
     invited.update(email=gone)
     kept = personal_data.overwrite_names(person_id=person.pk, name=name, pseudonym=pseudonym)
     portal_notices.forget(person_id=person.pk)
+    calendars.forget(person_id=person.pk)
     outbox.forget(to=email)
     person.name, person.email, person.language = pseudonym, gone, "ko"
     person.is_active, person.email_verified_at, person.last_login = False, None, None
