@@ -56,6 +56,15 @@ class Moment(click.ParamType[datetime]):
             self.fail(f"{text!r} is not a date like 2027-01-31 or 2027-01-31T18:00:00+09:00.", param, ctx)
 
 
+class Deadline(Moment):
+    """The last second that is in time; a date alone means the last one of that day in Seoul."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        moment = super().convert(value, param, ctx)
+        is_day = isinstance(value, str) and not _HAS_TIME.search(value.strip())
+        return moment - timedelta(seconds=1) if is_day else moment
+
+
 class Duration(click.ParamType[timedelta]):
     """`90s`, `30m`, `24h`, `7d`, or `0`."""
 

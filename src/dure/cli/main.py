@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "notices": ("dure.cli.notices:notices", "What people are told, in the portal and by mail."),
     "programmes": ("dure.cli.programmes:programmes", "Programmes and their appropriations."),
+    "calls": ("dure.cli.calls:calls", "Calls, their rounds, and questions about them."),
     "awards": ("dure.cli.awards:awards", "Grant awards, see what is left of them, limit and end them."),
     "keys": ("dure.cli.keys:keys", "Issue, limit, rotate and revoke API keys."),
     "usage": ("dure.cli.usage:usage", "Calls, their tokens and what they cost."),

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from tests.control.calls.conftest import FORM, RULES, STEPS, World, seoul, steps_with, won
 
 from dure.control.calls import hooks, selectors, services
-from dure.control.calls.models import FormVersion, Round
+from dure.control.calls.models import FormVersion, Round, RuleVersion
 from dure.control.foundation import audit, clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Forbidden, Invalid, NotFound
@@ -221,6 +221,12 @@ def test_a_draft_version_is_written_over_and_a_used_one_is_not(world: World) -> 
     for change in (lambda: row.delete(), lambda: FormVersion.objects.update(content={})):
         with pytest.raises(IntegrityError), transaction.atomic():
             change()
+
+
+def test_an_officer_who_is_erased_is_erased_from_frozen_versions_too(world: World) -> None:
+    world.published()
+    assert FormVersion.objects.update(changed_by_name="erased-00000000") == 1
+    assert RuleVersion.objects.update(changed_by_name="erased-00000000") == 1
 
 
 @pytest.mark.parametrize(

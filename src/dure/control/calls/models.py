@@ -17,17 +17,27 @@ CALL_KINDS = ("api_support", "compute", "pilot", "rnd", "follow_up", "small_requ
 
 
 def frozen_once_used() -> list[pgtrigger.Trigger]:
-    """Triggers that refuse every change of a version from the moment a published round uses it."""
+    """A trigger that refuses every change of a version from the moment a published round uses it. The name of who
+    wrote it is no part of it: whoever is erased is erased here, too."""
     return [
         pgtrigger.Trigger(
             name="frozen",
             when=pgtrigger.Before,
             operation=pgtrigger.Update | pgtrigger.Delete,
             condition=pgtrigger.Q(old__frozen_at__isnull=False),
-            func=(
-                "RAISE EXCEPTION '% is in use: % is refused', TG_TABLE_NAME, TG_OP"
-                " USING ERRCODE = 'restrict_violation';"
-            ),
+            func="""
+                IF TG_OP = 'DELETE' THEN
+                    RAISE EXCEPTION '% is in use: % is refused', TG_TABLE_NAME, TG_OP
+                        USING ERRCODE = 'restrict_violation';
+                END IF;
+                IF (NEW.id, NEW.call_id, NEW.number, NEW.content, NEW.digest, NEW.changed_at, NEW.frozen_at)
+                    IS DISTINCT FROM
+                   (OLD.id, OLD.call_id, OLD.number, OLD.content, OLD.digest, OLD.changed_at, OLD.frozen_at) THEN
+                    RAISE EXCEPTION '% is in use: % is refused', TG_TABLE_NAME, TG_OP
+                        USING ERRCODE = 'restrict_violation';
+                END IF;
+                RETURN NEW;
+            """,
         )
     ]
 

@@ -48,7 +48,7 @@ def round_lock_for_submission(round_id: UUID) -> RoundView:
     row = _rows().filter(pk=round_id).first()
     if row is None or row.state == "draft":
         raise round_not_found()
-    return round_views([row], at=database_now())[0]
+    return round_views([row], at=database_now(), extended=False)[0]
 
 
 def timed_steps(*, actor: Actor, round_id: UUID) -> list[StepView]:
@@ -70,16 +70,16 @@ def timed_steps(*, actor: Actor, round_id: UUID) -> list[StepView]:
 
 
 def round_views(
-    rows: Sequence[Round], *, actor: Actor | None = None, at: datetime | None = None
+    rows: Sequence[Round], *, actor: Actor | None = None, at: datetime | None = None, extended: bool = True
 ) -> list[RoundView]:
-    """Values for rows that were judged visible. Wants `call__programme` read along."""
+    """Values for rows that were judged visible. Wants `call__programme` read along; `extended`: with extensions."""
     drafts = {row.call_id for row in rows if row.state == "draft"}
     forms, requirements = latest_versions(FormVersion, drafts), latest_versions(RuleVersion, drafts)
-    extended: dict[UUID, list[Extension]] = {}
+    extensions: dict[UUID, list[Extension]] = {}
     published = [row.pk for row in rows if row.state != "draft"]
-    if published:
+    if published and extended:
         for one in Extension.objects.filter(round__in=published).order_by("created_at"):
-            extended.setdefault(one.round_id, []).append(one)
+            extensions.setdefault(one.round_id, []).append(one)
     at = at or clock.now()
     return [
         round_view(
@@ -94,7 +94,7 @@ def round_views(
                     one,
                     with_name=actor is not None and rules.may_manage(actor, row.call.programme.agency_id),
                 )
-                for one in extended.get(row.pk, [])
+                for one in extensions.get(row.pk, [])
             ),
         )
         for row in rows

@@ -7,7 +7,7 @@ trail. Submissions hold their round side by side (`selectors.round_lock_for_subm
 from dure.control.calls.services.attachments import add_attachment, remove_attachment
 from dure.control.calls.services.calls import add_call, cancel_call, change_call, discard_call
 from dure.control.calls.services.contents import save_form, save_rules, save_steps
-from dure.control.calls.services.copying import add_from_template, copy_call
+from dure.control.calls.services.copying import add_from_template, copy_call, json_of
 from dure.control.calls.services.documents import export_call, import_call
 from dure.control.calls.services.publication import publication_problems, publish_round
 from dure.control.calls.services.questions import answer_question, ask_question, withhold_question
@@ -38,6 +38,7 @@ __all__ = [
     "export_call",
     "extend_round",
     "import_call",
+    "json_of",
     "publication_problems",
     "publish_round",
     "remove_attachment",

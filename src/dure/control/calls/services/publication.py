@@ -19,6 +19,7 @@ from dure.control.calls.workflow import may_become
 from dure.control.foundation import audit, clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Invalid
+from dure.control.programmes import selectors as programmes
 
 
 @transaction.atomic
@@ -115,6 +116,12 @@ def _intended(row: Round, form: FormVersion | None, rules: RuleVersion | None) -
         rules_content=rules.content if rules else [],
         steps_content=row.call.steps if row.steps is None else row.steps,
         now=database_now(),
+        budget_line_keys=_budget_lines(row.call),
         left_micro_won=unpromised_micro_won(row.call.programme_id, but=row.pk),
         language=get_language() or "ko",
     )
+
+
+def _budget_lines(call: Call) -> frozenset[str] | None:
+    """None where the programme keeps no lines: then a form's are its own."""
+    return frozenset(line.key for line in programmes.budget_lines(programme_id=call.programme_id)) or None
