@@ -80,12 +80,10 @@ def test_words_written_at_once_are_all_kept(world: World) -> None:
 
 
 def test_a_field_that_several_begin_at_once_stands_once(world: World) -> None:
-    view = world.started()
+    view, boss = world.started(), world.boss
     saved = at_once(
         *[
-            lambda: services.save_answer(
-                actor=world.boss, application_id=view.id, field="stage", value="idea"
-            )
+            lambda: services.save_answer(actor=boss, application_id=view.id, field="stage", value="idea")
             for _turn in range(4)
         ]
     )
@@ -100,7 +98,11 @@ def test_a_small_request_is_granted_once_however_many_look_at_it(world: World) -
 
 
 def test_money_for_one_is_granted_to_one(world: World) -> None:
-    round_ = world.small_round(budget_micro_won=won(1_500_000), most_micro_won=won(1_000_000))
+    round_ = world.small_round(
+        budget_micro_won=won(1_500_000),
+        most_micro_won=won(1_000_000),
+        automatic={"most_micro_won": won(1_000_000), "valid_days": 90, "most_per_group": 1},
+    )
     mine = world.submitted(round_, krw=1_000_000)
     theirs = services.start(actor=world.stranger, round_id=round_.id)
     world.fill(theirs, world.stranger, **answers(1_000_000))
