@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -85,6 +86,21 @@ def test_a_grant_lies_within_what_was_asked(world: World, krw: int) -> None:
         reason="",
         granted_micro_won=won(krw),
     )
+
+
+def test_a_round_grants_no_more_than_its_budget(world: World) -> None:
+    view = world.at_decision()
+    with patch.object(selectors, "granted_in_round", lambda **_asked: won(48_000_000)):
+        error = refused(
+            Conflict,
+            "round_budget_exceeded",
+            services.decide,
+            actor=world.officer,
+            application_id=view.id,
+            outcome="accepted",
+            reason="",
+        )
+    assert error.data == {"left_micro_won": won(2_000_000)}
 
 
 def test_a_rejection_can_be_objected_to_once_its_step_allows(world: World) -> None:

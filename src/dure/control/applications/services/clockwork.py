@@ -233,6 +233,7 @@ def _held_against(row: Application, round_: RoundView) -> tuple[str, dict[str, o
     group = identity.ownership_group(row.organisation_id)
     # Two requests of one group at the same moment are looked at one after the other.
     rows.lock_group(group)
+    rows.lock_budget(row.round_id)
     granted = selectors.grants_in_round(round_id=row.round_id, organisation_ids=group)
     asked = row.asked_micro_won or 0
     left = round_.budget_micro_won - selectors.granted_in_round(round_id=row.round_id)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from dure.control.applications import selectors, tellings
@@ -27,6 +28,7 @@ from dure.control.calls.selectors import RoundView
 from dure.control.foundation import audit, clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, DureError, Forbidden, Invalid
+from dure.control.foundation.money import format_won
 from dure.control.identity import selectors as identity
 from dure.control.programmes import services as programmes
 
@@ -245,13 +247,16 @@ def decide(
             remedy=_("Carry it through the steps before."),
             data={"state": row.state, "step": row.step},
         )
+    granted = _granted(row, outcome, granted_micro_won)
+    if granted is not None:
+        _within_budget(round_, granted)
     record_decision(
         row,
         round_,
         actor=actor,
         outcome=outcome,
         reason=reason_of(reason, needed=outcome == "rejected"),
-        granted_micro_won=_granted(row, outcome, granted_micro_won),
+        granted_micro_won=granted,
     )
     return selectors.application(actor=actor, application_id=row.pk)
 
@@ -271,6 +276,20 @@ def _granted(row: Application, outcome: str, granted_micro_won: int | None) -> i
             data={"asked_micro_won": most},
         )
     return granted
+
+
+def _within_budget(round_: RoundView, granted: int) -> None:
+    """A round grants no more than it was published with, however many decide at one moment."""
+    rows.lock_budget(round_.id)
+    left = round_.budget_micro_won - selectors.granted_in_round(round_id=round_.id)
+    if granted > left:
+        raise Conflict(
+            "round_budget_exceeded",
+            _("This round has %(left)s left.") % {"left": format_won(left, get_language() or "ko")},
+            field="granted",
+            remedy=_("Grant less, or raise the round's budget first."),
+            data={"left_micro_won": left},
+        )
 
 
 def record_decision(

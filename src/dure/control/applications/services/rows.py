@@ -74,10 +74,17 @@ def locked_for_extending(actor: Actor, application_id: UUID) -> Application:
 
 def lock_group(organisation_ids: Collection[UUID]) -> None:
     """Until the transaction ends, nobody else looks at this ownership group's requests."""
+    _lock(f"group {min(organisation_ids)}")
+
+
+def lock_budget(round_id: UUID) -> None:
+    """Until the transaction ends, nobody else grants from this round. After the group's lock where both are taken."""
+    _lock(f"round {round_id}")
+
+
+def _lock(name: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"group {min(organisation_ids)}"]
-        )
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
 
 
 def open_request(row: Application) -> CompletenessRequest | None:
