@@ -350,6 +350,7 @@ NEUTRAL = {
     "part": "balance",
     "name": "no-such-model",
     "slug": "no-such-thing",
+    "key": "no_such_line",
     "book_id": UUID(int=7),
     "transfer_id": UUID(int=7),
     "request_id": UUID(int=7),

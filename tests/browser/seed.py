@@ -57,6 +57,7 @@ def main() -> None:
     from dure.control.identity import selectors as identity_selectors
     from dure.control.identity import services as identity
     from dure.control.programmes import services as programmes
+    from dure.control.programmes.own_share import OwnShareRule
     from dure.control.settlement import services as settlement
 
     system = Actor.system("seed")
@@ -106,6 +107,10 @@ def main() -> None:
         krw_micro_won=1_100_000_000 * 10**6,
         agency_slug="msit",
     ).programme
+    programmes.add_source(
+        actor=system, slug="ai-fund", name_ko="인공지능 진흥기금", name_en="AI Promotion Fund", kind="fund",
+        organisation_slug="msit",
+    )  # fmt: skip
     awards = {}
     for slug, korean, english, won, days in [
         ("saebyeok", "고객 상담 요약 서비스 실증", "Customer Call Summaries", 30_000, 90),
@@ -124,6 +129,27 @@ def main() -> None:
             valid_from=clock.now() - timedelta(days=40),
             valid_until=clock.now() + timedelta(days=days),
         ).award
+    programmes.appropriate(
+        actor=system, programme_slug=programme.slug, micro_won=300_000_000 * 10**6, source_slug="ai-fund",
+        memo="2차 추경",
+    )  # fmt: skip
+    programmes.set_budget_line(
+        actor=system, programme_slug=programme.slug, key="api_use", name_ko="API 사용료", name_en="API use",
+        ceiling=500_000_000 * 10**6,
+    )  # fmt: skip
+    programmes.set_own_contribution(
+        actor=system, programme_slug=programme.slug,
+        rules={"small": OwnShareRule(1_000), "medium": OwnShareRule(2_000), "large": OwnShareRule(5_000, 10**12)},
+    )  # fmt: skip
+    programmes.set_eligible_use(
+        actor=system, programme_slug=programme.slug, models=["smollm2-135m-instruct"],
+        endpoints=["chat.completions", "completions"], valid_until=clock.now() + timedelta(days=500),
+    )  # fmt: skip
+    shared = programmes.grant_award(
+        actor=system, programme_slug=programme.slug, organisation_slug="dallae", micro_won=9_000_000 * 10**6,
+        name="점자 문서 변환", name_en="Documents in Braille", size_class="small",
+    ).award  # fmt: skip
+    programmes.confirm_own_contribution(actor=system, award_id=shared.id, micro_won=600_000 * 10**6)
     busy, quiet, unused = (awards[name] for name in list(awards)[:3])
     keys = {
         name: access.issue_key(actor=system, award_id=award.id, name=name)
@@ -132,6 +158,8 @@ def main() -> None:
     old = access.issue_key(actor=system, award_id=busy.id, name="지난 인턴")
     access.revoke_key(actor=system, key_id=old.key.id)
     use(busy.id, keys["운영 서버"].key.id, organisations["hanbit-ai"].id, days=21, calls=60)
+    braille = access.issue_key(actor=system, award_id=shared.id, name="변환 서버")
+    use(shared.id, braille.key.id, organisations["hanbit-ai"].id, days=1, calls=12)
     use(quiet.id, keys["시험"].key.id, organisations["hanbit-ai"].id, days=2, calls=3)
     gateways = run_gateways(busy.id, awards["민원 답변 초안 작성"].id, quiet.id)
     settlement.declare_lost(
@@ -149,6 +177,7 @@ def main() -> None:
             "programme": str(programme.id),
             "busy": str(busy.id),
             "unused": str(unused.id),
+            "shared": str(shared.id),
             "key": str(keys["운영 서버"].key.id),
             "startup": str(organisations["saebyeok"].id),
             "hanbit": str(organisations["hanbit-ai"].id),

@@ -42,6 +42,23 @@ def pages(seed: dict) -> list[tuple[str, str, str]]:
         ("forbidden", "startup", "/operations/"),
         ("home-officer", "officer", "/"),
         ("awards-officer", "officer", "/awards/"),
+        ("programmes", "", "/programmes/"),
+        ("programmes-none", "", "/programmes/?q=nothing-like-this"),
+        ("programme", "", "/programmes/hyperscale-2026/"),
+        ("sources", "", "/sources/"),
+        ("source", "", "/sources/ai-fund/"),
+        ("programme-officer", "officer", "/programmes/hyperscale-2026/"),
+        ("programme-found", "officer", "/programmes/new/"),
+        ("programme-appropriate", "officer", "/programmes/hyperscale-2026/appropriate/"),
+        ("programme-pass-on", "officer", "/programmes/hyperscale-2026/pass-on/"),
+        ("programme-line", "officer", "/programmes/hyperscale-2026/lines/api_use/"),
+        ("programme-own", "officer", "/programmes/hyperscale-2026/own-contribution/"),
+        ("programme-use", "officer", "/programmes/hyperscale-2026/use/"),
+        ("programme-grant", "officer", "/programmes/hyperscale-2026/grant/"),
+        ("source-add", "officer", "/sources/new/"),
+        ("award-officer", "officer", f"/awards/{seed['shared']}/"),
+        ("award-own", "officer", f"/awards/{seed['shared']}/own-contribution/"),
+        ("award-end", "officer", f"/awards/{seed['shared']}/end/"),
         ("home-provider", "provider", "/"),
         ("earnings", "provider", "/earnings/"),
         ("operations", "operator", "/operations/"),
@@ -53,7 +70,7 @@ def pages(seed: dict) -> list[tuple[str, str, str]]:
     ]
 
 
-SEEDED = ("busy", "unused", "programme", "key", "silent", "asked", "running")
+SEEDED = ("busy", "unused", "programme", "key", "silent", "asked", "running", "shared")
 
 #: Names alone, for tests to be named by before there is a seed.
 NAMES = [name for name, _role, _path in pages(dict.fromkeys(SEEDED, ""))]

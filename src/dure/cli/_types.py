@@ -101,6 +101,11 @@ def show_won(micro_won: int) -> str:
     return format_won(micro_won, "en")
 
 
+def show_amount(amount: int, unit: str) -> str:
+    """An amount with its unit: won, or a count of another unit."""
+    return show_won(amount) if unit == "KRW" else f"{amount:,} {unit}"
+
+
 def show_moment(moment: datetime | None, *, seconds: bool = False) -> str:
     """Seoul's time to the minute, or to the second."""
     if moment is None:

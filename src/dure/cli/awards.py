@@ -8,6 +8,8 @@ import click
 
 from dure.cli import _context, _limits, _types
 
+_SIZES = ("micro", "small", "medium", "mid_sized", "large", "none")
+
 
 @click.group()
 def awards() -> None:
@@ -23,11 +25,30 @@ def awards() -> None:
 @click.option("--until", type=_types.Moment(), help="Its last day (Seoul), or a moment; default: no end.")
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model; may be repeated.")
 @click.option(
+    "--endpoint", "endpoints", multiple=True, metavar="NAME", help="Only this endpoint; may be repeated."
+)
+@click.option("--line", metavar="KEY", help="The budget line; may be left out where there is at most one.")
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    metavar="SLUG[=WON]",
+    help="Whose money; may be repeated. Default: of each source in proportion to what it has left.",
+)
+@click.option(
+    "--size",
+    "size_class",
+    type=click.Choice(_SIZES),
+    help="The organisation's size, for the own share; default: what it has stated.",
+)
+@click.option("--of-total", is_flag=True, help="The sum is public money and own share together.")
+@click.option(
     "--id", "request_id", type=click.UUID, help="Choose the id; the same call again grants nothing more."
 )
 @_context.control_plane
 @_context.json_option
 def grant(
+    *,
     programme: str,
     organisation: str,
     micro_won: int,
@@ -35,6 +56,11 @@ def grant(
     name_en: str | None,
     until: datetime | None,
     models: tuple[str, ...],
+    endpoints: tuple[str, ...],
+    line: str | None,
+    sources: tuple[str, ...],
+    size_class: str | None,
+    of_total: bool,
     request_id: UUID | None,
     as_json: bool,
 ) -> None:
@@ -54,7 +80,11 @@ def grant(
         name=name,
         name_en=name_en,
         valid_until=until,
-        limits=Limits(models=models) if models else None,
+        limits=Limits(models=models, endpoints=endpoints),
+        line=line,
+        sources=_sources(sources),
+        size_class=size_class,
+        of_total=of_total,
         request_id=request_id,
     )
     if as_json:
@@ -62,7 +92,9 @@ def grant(
     else:
         click.echo(granted.award.id)
         sum_of_it = _types.show_won(granted.award.granted_micro_won)
-        click.echo(f"{granted.result}: {sum_of_it} to {granted.award.organisation.slug}", err=True)
+        own = granted.award.own_share_micro_won
+        beside = f", own contribution {_types.show_won(own)}" if own else ""
+        click.echo(f"{granted.result}: {sum_of_it} to {granted.award.organisation.slug}{beside}", err=True)
 
 
 @awards.command()
@@ -72,7 +104,7 @@ def grant(
 def show(award_id: UUID, as_json: bool) -> None:
     """Show the award ID and what is left of it.
 
-    granted = spent + remaining + returned. What remains includes escrow: money that gateways hold for calls
+    granted + own paid = spent + remaining + returned (to both). What remains includes escrow: money that gateways hold for calls
     that run or may come, and give back when it lies idle.
     """
     from dure.control.foundation.errors import NotFound
@@ -100,6 +132,16 @@ def show(award_id: UUID, as_json: bool) -> None:
             "remaining": _types.show_won(view.remaining_micro_won),
             "of_it_in_escrow": _types.show_won(view.escrow_micro_won),
             "returned": _types.show_won(view.returned_micro_won),
+            **(
+                {
+                    "own_share": f"{_types.show_won(view.own_share_micro_won)}, due {view.own_contribution_due} the first call",
+                    "own_paid": _types.show_won(view.own_paid_micro_won),
+                    "own_returned": _types.show_won(view.own_returned_micro_won),
+                }
+                if view.own_share_micro_won
+                else {}
+            ),
+            **({"line": view.line.key} if view.line else {}),
             "valid_from": _types.show_moment(view.valid_from),
             "valid_until": _types.show_moment(view.valid_until),
             **{
@@ -109,6 +151,91 @@ def show(award_id: UUID, as_json: bool) -> None:
             **({"ended": f"{_types.show_moment(view.ended_at)}: {view.end_reason}"} if view.ended_at else {}),
         }
     )
+
+
+@awards.command()
+@click.argument("award_id", metavar="ID", type=click.UUID)
+@_context.control_plane
+@_context.json_option
+def sources(award_id: UUID, as_json: bool) -> None:
+    """Show whose money the award ID is, and what of each was spent: put in = spent + remaining + returned."""
+    from dure.control.programmes import selectors
+
+    selectors.award(actor=_context.operator(), award_id=award_id)
+    rows = [part.as_dict() for part in selectors.spent_by_source(award_id)]
+    if as_json:
+        _context.print_json_lines(rows)
+        return
+    names = ("put_in", "spent", "remaining", "returned")
+    shown = [
+        {
+            "source": row["source"] or "own contribution",
+            **{name: _types.show_won(row[f"{name}_micro_won"]) for name in names},
+        }
+        for row in rows
+    ]
+    _context.print_rows(shown, ["source", *names])
+
+
+@awards.command("confirm-own-contribution")
+@click.argument("award_id", metavar="ID", type=click.UUID)
+@click.option(
+    "--krw", "micro_won", type=_types.Krw(), help="What has arrived; default: all that is outstanding."
+)
+@click.option("--memo", default="", help="What it was, for the record.")
+@click.option(
+    "--id", "request_id", type=click.UUID, help="Choose the id; the same call again confirms nothing."
+)
+@_context.control_plane
+@_context.json_option
+def confirm_own_contribution(
+    award_id: UUID, micro_won: int | None, memo: str, request_id: UUID | None, as_json: bool
+) -> None:
+    """Confirm that the own contribution to the award ID has arrived; it joins the award at once."""
+    from dure.control.programmes import services
+
+    confirmed = services.confirm_own_contribution(
+        actor=_context.operator(), award_id=award_id, micro_won=micro_won, memo=memo, request_id=request_id
+    )
+    view = confirmed.award
+    if as_json:
+        _context.print_json(view.as_dict() | {"result": confirmed.result})
+    else:
+        due = _types.show_won(view.own_outstanding_micro_won)
+        click.echo(f"{confirmed.result}: {_types.show_won(confirmed.micro_won)} arrived, {due} outstanding")
+
+
+@awards.command("repaid-own-contribution")
+@click.argument("award_id", metavar="ID", type=click.UUID)
+@click.option("--memo", default="", help="What it was, for the record.")
+@_context.control_plane
+@_context.json_option
+def repaid_own_contribution(award_id: UUID, memo: str, as_json: bool) -> None:
+    """Confirm that what the ended award ID left of the own contribution has been paid back."""
+    from dure.control.programmes import services
+
+    confirmed = services.confirm_own_contribution_repaid(
+        actor=_context.operator(), award_id=award_id, memo=memo
+    )
+    if as_json:
+        _context.print_json(confirmed.award.as_dict() | {"repaid_micro_won": confirmed.micro_won})
+    else:
+        click.echo(f"paid back: {_types.show_won(confirmed.micro_won)}")
+
+
+def _sources(texts: tuple[str, ...]) -> Any:
+    """`fund` takes of it what is needed, `fund=1,000` takes exactly that; the two are not mixed."""
+    from dure.control.foundation.money import parse_krw
+
+    named = [text.partition("=") for text in texts]
+    if not any(mark for _, mark, _ in named):
+        return [slug for slug, _, _ in named] or None
+    if not all(mark for _, mark, _ in named):
+        raise click.BadParameter("Give a sum for each source, or for none.", param_hint="--source")
+    try:
+        return {slug: parse_krw(krw) for slug, _, krw in named}
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.", param_hint="--source") from None
 
 
 @awards.command("list")

@@ -186,3 +186,78 @@ def test_limits_are_read_and_changed(world: World, call: Callable[..., Call]) ->
     status, key = developer("PATCH", f"/keys/{key['id']}/limits", {"tokens_per_minute": 1_000})
     assert (status, key["concurrency"], key["tokens_per_minute"]) == (200, 2, 1_000)
     assert call(world.garam, "developer")("PATCH", f"/keys/{key['id']}/limits", {})[0] == 404
+
+
+def test_sources_terms_and_own_contributions(world: World, call: Callable[..., Call]) -> None:
+    officer, developer, public = call(world.ministry, "officer"), call(world.haneul, "developer"), call()
+    assert officer("POST", "/sources", {"slug": "fund", "name_ko": "기금", "kind": "fund"})[0] == 201
+    assert (
+        officer("POST", "/sources", {"slug": "fund", "name_ko": "기금"})[1]["error"]["code"]
+        == "source_exists"
+    )
+    more = {"krw": 500_000, "source": "fund"}
+    assert officer("POST", "/programmes/hyperscale/appropriations", more)[0] == 201
+    gpu = {"amount": 3_600, "unit": "GPU_SECOND", "source": "fund"}
+    assert officer("POST", "/programmes/hyperscale/appropriations", gpu)[0] == 201
+    mixed = officer("POST", "/programmes/hyperscale/appropriations", gpu | {"krw": 1})
+    assert (mixed[0], mixed[1]["error"]["code"]) == (422, "amount_ambiguous")
+    lines = public("GET", "/programmes/hyperscale/sources")[1]
+    assert [(one["source"], one["unit"], one["left"]) for one in lines] == [
+        ("ministry", "KRW", won(1_000_000)),
+        ("fund", "KRW", won(500_000)),
+        ("fund", "GPU_SECOND", 3_600),
+    ]
+    assert public("GET", "/programmes/hyperscale/appropriations")[1][0]["source"] == "fund"
+    line = {"name_ko": "API 사용료", "krw": 700_000}
+    assert officer("PUT", "/programmes/hyperscale/lines/api_use", line)[1]["left"] == won(700_000)
+    own = {"due": "after", "rules": [{"size_class": "small", "share_bp": 1_000, "least_krw": 50}]}
+    assert officer("PUT", "/programmes/hyperscale/own-contribution", own)[0] == 200
+    assert public("GET", "/programmes/hyperscale/own-contribution")[1]["rules"][0]["share_bp"] == 1_000
+    use = {"endpoints": ["embeddings"]}
+    assert officer("PUT", "/programmes/hyperscale/eligible-use", use)[0] == 200
+    assert public("GET", "/programmes/hyperscale/eligible-use")[1]["endpoints"] == ["embeddings"]
+
+    granted = officer(
+        "POST",
+        "/awards",
+        {
+            "programme": "hyperscale", "organisation": "haneul", "krw": 900, "size_class": "small",
+            "sources": {"fund": 300, "ministry": 600}, "line": "api_use",
+        },
+    )  # fmt: skip
+    assert granted[0] == 201
+    award = granted[1]
+    assert (award["own_share_micro_won"], award["line"]) == (won(100), "api_use")
+    confirmed = officer("POST", f"/awards/{award['id']}/own-contribution", {"krw": 100, "memo": "입금"})
+    assert (confirmed[0], confirmed[1]["own_paid_micro_won"]) == (201, won(100))
+    seen = developer("GET", f"/awards/{award['id']}/sources")[1]
+    assert [(one["source"], one["put_in_micro_won"]) for one in seen] == [
+        ("ministry", won(600)),
+        ("fund", won(300)),
+        (None, won(100)),
+    ]
+    assert developer("GET", f"/awards/{award['id']}/calls-by-source") == (200, [])
+    assert developer("POST", f"/awards/{award['id']}/own-contribution", {})[0] == 403
+    stranger = call(world.garam, "developer")
+    for path in ("sources", "calls-by-source"):
+        assert stranger("GET", f"/awards/{award['id']}/{path}")[0] == 404
+    assert officer("POST", f"/awards/{award['id']}/end", {"reason": "끝"})[1][
+        "own_returned_micro_won"
+    ] == won(100)
+    repaid = officer("POST", f"/awards/{award['id']}/own-contribution/repaid", {})
+    assert repaid[0] == 200
+    money = public("GET", "/sources/fund")[1]["programmes"]
+    assert [(one["programme"], one["left"]) for one in money] == [
+        ("hyperscale", won(500_000)),
+        ("hyperscale", 3_600),
+    ]
+
+
+def test_money_is_passed_on_over_rest(world: World, call: Callable[..., Call]) -> None:
+    officer = call(world.ministry, "officer")
+    assert officer("POST", "/programmes", {"slug": "pilots", "name_ko": "실증", "krw": 1})[0] == 201
+    asked = {"to": "pilots", "source": "ministry", "krw": 1_000, "id": str(uuid7())}
+    assert officer("POST", "/programmes/hyperscale/pass-on", asked)[0] == 201
+    again = officer("POST", "/programmes/hyperscale/pass-on", asked)
+    assert (again[0], again[1]["appropriated_micro_won"]) == (200, won(1_001))
+    assert officer("GET", "/programmes/pilots/appropriations")[1][0]["through"] == "hyperscale"

@@ -128,7 +128,7 @@ def _away(request: Request, error: OperationalError) -> HttpResponse:
 
 
 for _room in ROOMS:
-    for _part in ("api", "account_api", "organisation_api", "member_api"):
+    for _part in ("api", "account_api", "organisation_api", "member_api", "terms_api"):
         _module = f"dure.control.{_room}.{_part}"
         if find_spec(_module):
             api.add_router("", import_module(_module).router)

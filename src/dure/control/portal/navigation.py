@@ -62,6 +62,7 @@ class MenuItem:
 ENTRIES = (
     Entry(_("My work"), "portal:home", "home", _signed_in),
     Entry(_("Awards"), "programmes:awards", "awards", _has_awards),
+    Entry(_("Programmes"), "programmes:programmes", "programmes"),
     Entry(_("Earnings"), "settlement:earnings", "earnings", _provider),
     Entry(_("Organisations"), "identity:organisations", "organisations", _platform),
     Entry(_("Organisation"), "identity:own_organisation", "organisations", _of_an_organisation),

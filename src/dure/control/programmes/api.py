@@ -4,21 +4,28 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from django.utils.translation import gettext_lazy as _
 from ninja import Field, Router, Schema, Status
 
 from dure.contracts.directory import HIGHEST_LIMIT
 from dure.contracts.money import MICRO_WON_PER_WON
 from dure.control.access.services import Limits
 from dure.control.foundation import clock
+from dure.control.foundation.errors import Invalid
 from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, actor_of, audience
 from dure.control.identity import selectors as identity
 from dure.control.programmes import selectors, services
+from dure.control.programmes.plan import Sources
+from dure.control.programmes.units import KRW
 
 router = Router(tags=["programmes"])
+SizeClass = Literal["micro", "small", "medium", "mid_sized", "large", "none"]
 
 
 class ProgrammeOut(Schema):
+    """granted + own contribution = spent + remaining; `granted` is public money."""
+
     id: UUID
     slug: str
     name_ko: str
@@ -29,6 +36,7 @@ class ProgrammeOut(Schema):
     appropriated_micro_won: int
     granted_micro_won: int
     left_to_grant_micro_won: int
+    own_contribution_micro_won: int
     spent_micro_won: int
     escrow_micro_won: int
     remaining_micro_won: int
@@ -45,17 +53,38 @@ class ProgrammeIn(Schema):
     name_en: str | None = None
     krw: int
     agency: str | None = None
+    source: str | None = None
     id: UUID | None = None
 
 
 class AppropriationIn(Schema):
-    krw: int
+    """Whole won (`krw`), or an `amount` of another `unit`; `source` can be left out where there is one only."""
+
+    krw: int = 0
+    amount: int = 0
+    unit: str = KRW
+    source: str | None = None
     memo: str = ""
     id: UUID | None = None
 
 
+class AppropriationOut(Schema):
+    """`through` is the programme that passed it on."""
+
+    id: UUID
+    amount: int
+    unit: str
+    source: str
+    through: str | None
+    memo: str
+    created_at: datetime
+
+
 class AwardOut(Schema):
-    """granted = spent + remaining + returned; `remaining` includes `escrow`."""
+    """granted + own paid = spent + remaining + returned + own returned; `remaining` includes `escrow`.
+
+    `granted` and `returned` are public money; the own share joins the award when it is paid.
+    """
 
     id: UUID
     programme: str
@@ -68,6 +97,12 @@ class AwardOut(Schema):
     escrow_micro_won: int
     remaining_micro_won: int
     returned_micro_won: int
+    own_share_bp: int
+    own_share_micro_won: int
+    own_paid_micro_won: int
+    own_returned_micro_won: int
+    own_contribution_due: str
+    line: str | None
     valid_from: datetime
     valid_until: datetime | None
     created_at: datetime
@@ -78,6 +113,7 @@ class AwardOut(Schema):
 
 class SumsOut(Schema):
     granted_micro_won: int
+    own_paid_micro_won: int
     spent_micro_won: int
     escrow_micro_won: int
     remaining_micro_won: int
@@ -103,10 +139,17 @@ class AwardLimitsIn(Schema):
     tokens_per_minute: int | None = Field(None, ge=1, le=HIGHEST_LIMIT)
     concurrency: int | None = Field(None, ge=1, le=HIGHEST_LIMIT)
     networks: list[str] = Field(default_factory=list, max_length=50)
+    endpoints: list[str] = Field(default_factory=list, max_length=50)
 
 
 class AwardIn(Schema):
-    """`id` is yours to choose: the same id again answers the same award and grants nothing more."""
+    """`krw` is the public money, or with `of_total` that and the own share together.
+
+    `line` can be left out where the programme has at most one. `sources` are whole won by source, or the sources to take
+    it from; by default each gives in proportion to what it has left. `size_class` decides the own share; by
+    default it is what the organisation has stated. `id` is yours to choose: the same id again answers the same
+    award and grants nothing more.
+    """
 
     programme: str
     organisation: str
@@ -116,6 +159,10 @@ class AwardIn(Schema):
     valid_from: datetime | None = None
     valid_until: datetime | None = None
     limits: AwardLimitsIn | None = None
+    line: str | None = None
+    sources: dict[str, int] | list[str] | None = None
+    size_class: SizeClass | None = None
+    of_total: bool = False
     id: UUID | None = None
 
 
@@ -143,6 +190,7 @@ def add_programme(request: Request, body: ProgrammeIn) -> object:
         name_en=body.name_en,
         krw_micro_won=body.krw * MICRO_WON_PER_WON,
         agency_slug=body.agency,
+        source_slug=body.source,
         request_id=body.id,
     )
     return Status(201 if added.result == "created" else 200, added.programme.as_dict())
@@ -155,6 +203,21 @@ def show_programme(request: Request, slug: str) -> object:
     return selectors.programme(actor=actor_of(request), slug=slug).as_dict()
 
 
+@router.get("/programmes/{slug}/appropriations", response={200: list[AppropriationOut], **ERRORS})
+@audience("public")
+def list_appropriations(request: Request, slug: str) -> object:
+    """The money put into a programme, latest first; public."""
+    selectors.programme(actor=actor_of(request), slug=slug)
+    return [
+        {
+            **{name: getattr(one, name) for name in ("id", "amount", "unit", "memo", "created_at")},
+            "source": one.source.slug,
+            "through": one.through.slug if one.through else None,
+        }
+        for one in selectors.appropriations(actor=actor_of(request), slug=slug)
+    ]
+
+
 @router.post("/programmes/{slug}/appropriations", response={200: ProgrammeOut, 201: ProgrammeOut, **ERRORS})
 @audience("officer")
 def appropriate(request: Request, slug: str, body: AppropriationIn) -> object:
@@ -162,7 +225,9 @@ def appropriate(request: Request, slug: str, body: AppropriationIn) -> object:
     added = services.appropriate(
         actor=actor_of(request),
         programme_slug=slug,
-        micro_won=body.krw * MICRO_WON_PER_WON,
+        amount=amount_of(body.krw, body.amount, body.unit),
+        unit=body.unit,
+        source_slug=body.source,
         memo=body.memo,
         request_id=body.id,
     )
@@ -218,9 +283,13 @@ def grant_award(request: Request, body: AwardIn) -> object:
         micro_won=body.krw * MICRO_WON_PER_WON,
         name=body.name,
         name_en=body.name_en,
-        valid_from=_aware(body.valid_from),
-        valid_until=_aware(body.valid_until),
+        valid_from=aware(body.valid_from),
+        valid_until=aware(body.valid_until),
         limits=_limits(body.limits),
+        line=body.line,
+        sources=_sources(body.sources),
+        size_class=body.size_class,
+        of_total=body.of_total,
         request_id=body.id,
     )
     return Status(201 if granted.result == "created" else 200, granted.award.as_dict())
@@ -241,7 +310,22 @@ def end_award(request: Request, award_id: UUID, body: EndIn) -> object:
     return view.as_dict()
 
 
-def _aware(moment: datetime | None) -> datetime | None:
+def amount_of(krw: int, amount: int, unit: str) -> int:
+    """In the unit's smallest part: won are given whole."""
+    if krw and (amount or unit != KRW):
+        raise Invalid(
+            "amount_ambiguous", _("Give either whole won, or an amount of another unit."), field="krw"
+        )
+    return krw * MICRO_WON_PER_WON if krw else amount
+
+
+def _sources(body: dict[str, int] | list[str] | None) -> Sources | None:
+    if isinstance(body, dict):
+        return {slug: krw * MICRO_WON_PER_WON for slug, krw in body.items()}
+    return body
+
+
+def aware(moment: datetime | None) -> datetime | None:
     """Seoul's time where no offset is given."""
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=clock.SEOUL)
 
@@ -256,4 +340,5 @@ def _limits(body: AwardLimitsIn | None) -> Limits | None:
         tokens_per_minute=body.tokens_per_minute,
         concurrency=body.concurrency,
         networks=tuple(body.networks),
+        endpoints=tuple(body.endpoints),
     )

@@ -27,8 +27,8 @@ _AGENCY_KINDS = ("ministry", "agency")
 
 
 def slug(text: str) -> None:
-    """A programme's short name."""
-    if not _SLUG.fullmatch(text):
+    """A programme's or a source's short name; “new” is the address of the page that makes one."""
+    if not _SLUG.fullmatch(text) or text == "new":
         raise Invalid(
             "slug_invalid",
             _("“%(slug)s” cannot be a short name.") % {"slug": text[:80]},

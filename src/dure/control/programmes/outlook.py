@@ -80,7 +80,7 @@ def burn_chart(award: AwardView, spent_by_day: Mapping[date, int]) -> BurnChart:
     today = _today()
     start = min([*spent_by_day, today])
     points = burn_down(
-        spent_by_day=spent_by_day, granted_micro_won=award.granted_micro_won, start=start, today=today
+        spent_by_day=spent_by_day, granted_micro_won=award.funded_micro_won, start=start, today=today
     )
     ahead = _forecast(award, spent_by_day)
     line: list[tuple[date, int]] = []
@@ -93,11 +93,11 @@ def burn_chart(award: AwardView, spent_by_day: Mapping[date, int]) -> BurnChart:
             line = [(end, max(award.remaining_micro_won - spent, 0))]
     spent = sum(spent_by_day.values())
     return BurnChart(
-        finding=_finding(spent, award.granted_micro_won),
+        finding=_finding(spent, award.funded_micro_won),
         about=gettext("What was left at the end of each day; dotted: at today's pace"),
         points=points,
         forecast=line,
-        ceiling=award.granted_micro_won,
+        ceiling=award.funded_micro_won,
     )
 
 

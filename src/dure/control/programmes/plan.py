@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from dure.contracts.money import MICRO_WON_PER_WON
 from dure.control.access.services import Limits
 from dure.control.foundation.errors import Conflict, Invalid, NotFound
+from dure.control.identity import selectors as identity
 from dure.control.identity.selectors import OrganisationView
 from dure.control.ledger import selectors as ledger
 from dure.control.programmes import checks
@@ -83,7 +84,7 @@ def own_share(
 
 def size_of(organisation: OrganisationView) -> str | None:
     """The size class an organisation has stated; `none` for those that are no enterprise; None where it is not known."""
-    stated: str | None = getattr(organisation, "size_class", None)
+    stated = identity.profile(organisation.id).size_class
     return stated or (None if organisation.kind in _ENTERPRISES else "none")
 
 

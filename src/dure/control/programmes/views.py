@@ -72,8 +72,13 @@ def _calls(request: Request, award_id: UUID) -> dict[str, Any]:
         before=filters["before"],
         limit=CALLS_SHOWN + 1,
     )
+    shown = found[:CALLS_SHOWN]
+    parts = {}
+    if selectors.has_several_parts(award_id):
+        parts = selectors.calls_by_source(award_id=award_id, request_ids=[one.request_id for one in shown])
     return {
-        "calls": found[:CALLS_SHOWN],
+        "calls": shown,
+        "call_parts": {request_id: one.parts for request_id, one in parts.items()},
         "older": found[CALLS_SHOWN - 1].request_id if len(found) > CALLS_SHOWN else None,
         "filters": filters,
     }
@@ -90,6 +95,11 @@ def _may(request: Request, view: selectors.AwardView) -> dict[str, bool]:
         "issue": access.may_issue(actor=request.actor, award_id=view.id) and view.is_open,
         "limit": access.may_limit(actor=request.actor, award_id=view.id) and view.is_open,
         "revoke": access.may_revoke(actor=request.actor, award_id=view.id),
+        "confirm_own": selectors.may_grant(actor=request.actor, slug=view.programme.slug)
+        and view.own_outstanding_micro_won > 0,
+        "repay_own": selectors.may_grant(actor=request.actor, slug=view.programme.slug)
+        and view.own_returned_micro_won > 0
+        and selectors.own_waiting(view.id) > 0,
     }
 
 
@@ -105,6 +115,8 @@ def award(request: Request, award_id: UUID) -> HttpResponse:
         "outlook": outlook(view, by_day),
         "waiting": settlement.waiting_escrow(award_ids=[award_id]),
         "used": bool(by_model),
+        "parts": selectors.spent_by_source(award_id),
+        "own_waiting": selectors.own_waiting(award_id) if view.own_returned_micro_won else 0,
         "burn": burn_chart(view, by_day) if by_model else None,
         "by_model": by_model,
         **_calls(request, award_id),

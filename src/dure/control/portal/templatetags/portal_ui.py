@@ -1,6 +1,6 @@
 """Names, badges and drawings that every room's pages share."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from dure.contracts.money import MICRO_WON_PER_WON
 from dure.control.foundation import audit, money
 from dure.control.foundation.actors import Actor
+from dure.control.foundation.templatetags.dure_format import won_short
 from dure.control.portal import charts
 
 register = template.Library()
@@ -251,6 +252,26 @@ def organisation_kind(kind: str) -> Any:
 
 
 @register.filter
+def in_unit(amount: int | None, unit: str) -> SafeString | str:
+    """An amount in its unit's smallest part: won as everywhere, other units counted."""
+    if amount is None or unit == "KRW":
+        return won_short(amount)
+    return gettext("%(n)s GPU seconds") % {"n": f"{amount:,}"}
+
+
+@register.filter
+def value_of(values: Mapping[Any, Any] | None, key: Any) -> Any:
+    """What a mapping has for a key that is itself a value; nothing where it has none."""
+    return values.get(key, "") if values else ""
+
+
+@register.filter
+def basis_points(share: int) -> str:
+    """`12.5%` of 1,250."""
+    return f"{share / 100:g}%"
+
+
+@register.filter
 def endpoint_name(endpoint: str) -> Any:
     return _ENDPOINTS.get(endpoint, endpoint)
 
@@ -331,8 +352,8 @@ def acting_as(actor: Actor, memberships: Iterable[Any]) -> str:
 
 @register.filter
 def bar_parts(funds: Any) -> list[BarPart]:
-    """Spent, held and left as thousandths of what was granted, in that order from the left."""
-    granted = funds.granted_micro_won
+    """Spent, held and left as thousandths of what was granted (and brought), in that order from the left."""
+    granted = getattr(funds, "funded_micro_won", funds.granted_micro_won)
     if granted <= 0:
         return []
     parts, x = [], 0

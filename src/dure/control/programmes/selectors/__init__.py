@@ -15,6 +15,7 @@ from dure.control.programmes.selectors.programmes import (
     may_grant,
     programme,
     programme_choices,
+    programme_page,
     programmes,
 )
 from dure.control.programmes.selectors.sources import (
@@ -48,11 +49,14 @@ from dure.control.programmes.selectors.values import (
     OwnContributionView,
     OwnPaymentView,
     OwnRuleView,
+    ProgrammePage,
     ProgrammeRef,
     ProgrammeView,
     SourceMoney,
     SourceView,
     SpentOfSource,
+    line_view,
+    source_view,
 )
 
 __all__ = [
@@ -69,6 +73,7 @@ __all__ = [
     "OwnContributionView",
     "OwnPaymentView",
     "OwnRuleView",
+    "ProgrammePage",
     "ProgrammeRef",
     "ProgrammeView",
     "SourceMoney",
@@ -86,6 +91,7 @@ __all__ = [
     "has_several_parts",
     "home_totals",
     "keys_with_use",
+    "line_view",
     "may_grant",
     "money_of_programme",
     "money_of_source",
@@ -96,8 +102,10 @@ __all__ = [
     "own_waiting",
     "programme",
     "programme_choices",
+    "programme_page",
     "programmes",
     "source",
+    "source_view",
     "sources",
     "spent_by_source",
     "support_by_organisation",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from dure.control.catalogue import selectors as catalogue
 from dure.control.foundation import clock
@@ -18,6 +18,7 @@ from dure.control.programmes.models import Appropriation, Award, Programme
 from dure.control.programmes.selectors.values import (
     AppropriationView,
     HomeTotals,
+    ProgrammePage,
     ProgrammeRef,
     ProgrammeView,
     ref,
@@ -28,6 +29,21 @@ from dure.control.settlement import selectors as settlement
 
 def programmes(*, actor: Actor, search: str = "", state: str = "") -> list[ProgrammeView]:
     """Programmes and their totals are public records; latest first."""
+    return _programme_views(list(_found(search, state)))
+
+
+def programme_page(
+    *, actor: Actor, search: str = "", state: str = "", page: int = 1, page_size: int = 20
+) -> ProgrammePage:
+    """As `programmes`, a page at a time."""
+    rows = _found(search, state)
+    total, page_size = rows.count(), min(max(page_size, 1), 100)
+    page = min(max(page, 1), max(1, -(-total // page_size)))
+    start = (page - 1) * page_size
+    return ProgrammePage(_programme_views(list(rows[start : start + page_size])), total, page, page_size)
+
+
+def _found(search: str, state: str) -> QuerySet[Programme]:
     rows = Programme.objects.order_by("-created_at", "slug")
     if search:
         rows = rows.filter(
@@ -35,7 +51,7 @@ def programmes(*, actor: Actor, search: str = "", state: str = "") -> list[Progr
         )
     if state:
         rows = rows.filter(state=state)
-    return _programme_views(list(rows))
+    return rows
 
 
 def programme(*, actor: Actor, slug: str) -> ProgrammeView:

@@ -359,6 +359,20 @@ class AwardPage:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgrammePage:
+    """One page of programmes, latest first."""
+
+    items: list[ProgrammeView]
+    total: int
+    page: int
+    page_size: int
+
+    @property
+    def pages(self) -> int:
+        return max(1, -(-self.total // self.page_size))
+
+
+@dataclass(frozen=True, slots=True)
 class KeyUse:
     """A key and what was called with it."""
 

@@ -15,6 +15,7 @@ from dure.control.programmes.services.awards import (
     end_award,
     end_expired_awards,
     grant_award,
+    preview_award,
     return_closed_awards,
 )
 from dure.control.programmes.services.own_contributions import (
@@ -46,6 +47,7 @@ __all__ = [
     "end_expired_awards",
     "grant_award",
     "pass_on",
+    "preview_award",
     "return_closed_awards",
     "set_budget_line",
     "set_eligible_use",

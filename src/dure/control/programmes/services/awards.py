@@ -23,7 +23,7 @@ from dure.control.programmes import checks, plan, selectors
 from dure.control.programmes.models import Award, AwardShare, BudgetLine, Funding, Programme
 from dure.control.programmes.parts import Parts
 from dure.control.programmes.plan import OwnShare, Share, Sources
-from dure.control.programmes.selectors import AwardView
+from dure.control.programmes.selectors import AwardView, BudgetLineView, SourceView
 from dure.control.programmes.services.own_contributions import locked_award, own_account
 from dure.control.programmes.workflow import AwardState, may_become
 
@@ -34,6 +34,23 @@ class Granted:
 
     award: AwardView
     result: Literal["created", "exists"]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a grant would come to, in micro-won."""
+
+    organisation: OrganisationView
+    public_micro_won: int
+    own_micro_won: int
+    sources: tuple[tuple[SourceView, int], ...]
+    line: BudgetLineView | None
+    left_micro_won: int
+
+    @property
+    def line_left(self) -> int:
+        """What the budget line would have left."""
+        return self.line.left - self.public_micro_won if self.line else 0
 
 
 def grant_award(
@@ -63,16 +80,7 @@ def grant_award(
     money may be used for, and are taken from there where they are not given.
     """
     now = at or clock.now()
-    checks.sum_in_range(micro_won)
-    starts = valid_from or now
-    checks.dates(starts, None)
-    checks.dates(None, valid_until)
-    if valid_until is not None and valid_until <= max(starts, now):
-        raise Invalid(
-            "award_ends_before_start",
-            _("The award's end must lie ahead, and after its start."),
-            field="valid_until",
-        )
+    _check_asked(micro_won, valid_from or now, valid_until, now)
     with transaction.atomic():
         programme = checks.programme_to_move(actor, programme_slug)
         organisation = checks.organisation(organisation_slug)
@@ -80,7 +88,7 @@ def grant_award(
             return _same_award(found, programme, organisation, micro_won, of_total=of_total)
         names = checks.names(name, name_en) if name.strip() else (programme.name_ko, programme.name_en)
         own = plan.own_share(programme, organisation, micro_won, size_class=size_class, of_total=of_total)
-        term = plan.dates(programme, starts, valid_until, chosen_start=valid_from is not None)
+        term = plan.dates(programme, valid_from or now, valid_until, chosen_start=valid_from is not None)
         allowed = plan.limits(programme, limits)
         budget_line = plan.line(programme, line, own.split.public_micro_won)
         shares = plan.shares(programme, own.split.public_micro_won, sources)
@@ -122,6 +130,57 @@ def grant_award(
             },
         )
     return Granted(selectors.award_views([row])[0], "created")
+
+
+def preview_award(
+    *,
+    actor: Actor,
+    programme_slug: str,
+    organisation_slug: str,
+    micro_won: int,
+    name: str = "",
+    name_en: str | None = None,
+    valid_from: datetime | None = None,
+    valid_until: datetime | None = None,
+    line: str | None = None,
+    sources: Sources | None = None,
+    size_class: str | None = None,
+    of_total: bool = False,
+) -> Preview:
+    """What `grant_award` with the same arguments would do at this moment, or its refusal. Nothing is changed."""
+    now = clock.now()
+    _check_asked(micro_won, valid_from or now, valid_until, now)
+    with transaction.atomic():
+        programme = checks.programme_to_move(actor, programme_slug)
+        organisation = checks.organisation(organisation_slug)
+        if name.strip():
+            checks.names(name, name_en)
+        own = plan.own_share(programme, organisation, micro_won, size_class=size_class, of_total=of_total)
+        plan.dates(programme, valid_from or now, valid_until, chosen_start=valid_from is not None)
+        public = own.split.public_micro_won
+        budget_line = plan.line(programme, line, public)
+        shares = plan.shares(programme, public, sources)
+    view = selectors.programme(actor=actor, slug=programme_slug)
+    return Preview(
+        organisation=organisation,
+        public_micro_won=public,
+        own_micro_won=own.split.own_micro_won,
+        sources=tuple((selectors.source_view(share.funding.source), share.micro_won) for share in shares),
+        line=selectors.line_view(budget_line) if budget_line else None,
+        left_micro_won=view.left_to_grant_micro_won - public,
+    )
+
+
+def _check_asked(micro_won: int, starts: datetime, until: datetime | None, now: datetime) -> None:
+    checks.sum_in_range(micro_won)
+    checks.dates(starts, None)
+    checks.dates(None, until)
+    if until is not None and until <= max(starts, now):
+        raise Invalid(
+            "award_ends_before_start",
+            _("The award's end must lie ahead, and after its start."),
+            field="valid_until",
+        )
 
 
 def end_award(
