@@ -177,3 +177,21 @@ def test_the_command_prints_what_the_supervisor_needs(
     with pytest.raises(CommandError, match="is not a folder"):
         call_command("apply_demo", data=tmp_path / "nowhere")
     assert audit.first_difference() is None
+
+
+@pytest.mark.django_db
+def test_its_money_has_sources_a_line_and_own_contributions(tmp_path: Path) -> None:
+    build(data=tmp_path, model_url="")
+    programme = selectors.programme(actor=SYSTEM, slug="hyperscale-ai-demo")
+    money = selectors.money_of_programme(programme_id=programme.id)
+    assert {line.source.slug: line.given for line in money} == {
+        "ministry-demo": 1_500_000_000 * 10**6,
+        "ai-fund-demo": 500_000_000 * 10**6,
+    }
+    parts = selectors.spent_by_source(award_id("haneul"))
+    assert [part.put_in_micro_won for part in parts] == [7_500_000 * 10**6, 2_500_000 * 10**6]
+    (line,) = selectors.budget_lines(programme_id=programme.id)
+    assert (line.key, line.committed) == ("api_use", 18_000_000 * 10**6)
+    pilot = selectors.award(actor=SYSTEM, award_id=award_id("saebyeok"))
+    assert (pilot.granted_micro_won, pilot.remaining_micro_won) == (20_000_000 * 10**6, 20_000_000 * 10**6)
+    assert pilot.own_outstanding_micro_won == 1_052_632 * 10**6

@@ -69,6 +69,20 @@ def test_the_own_share_comes_on_top_of_the_public_money_or_out_of_the_whole(worl
     assert free.own_share_micro_won == 0
 
 
+def test_what_it_would_come_to_can_be_asked_before(world: World) -> None:
+    ask(small=OwnShareRule(1_000), large=OwnShareRule(5_000, most_micro_won=won(20)))
+    programme_id = selectors.programme(actor=SYSTEM, slug="hyperscale").id
+
+    def split(size: str | None, krw: int, **more: bool) -> tuple[int, int]:
+        found = selectors.own_split(programme_id=programme_id, size_class=size, micro_won=won(krw), **more)
+        return found.public_micro_won // won(1), found.own_micro_won // won(1)
+
+    assert split("small", 1_001) == (900, 101)
+    assert split("small", 900, of_total=False) == (900, 100)
+    assert split("none", 900) == (900, 0)
+    assert split(None, 100) == (80, 20)
+
+
 def test_an_enterprise_of_unknown_size_cannot_be_reckoned(world: World) -> None:
     ask(small=OwnShareRule(1_000))
     assert code_of(lambda: world.grant(900)) == "size_class_not_stated"

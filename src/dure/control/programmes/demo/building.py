@@ -32,6 +32,7 @@ from dure.control.identity import selectors as identity
 from dure.control.identity import services as identity_services
 from dure.control.identity.selectors import OrganisationView
 from dure.control.programmes import selectors, services
+from dure.control.programmes.own_share import OwnShareRule
 
 ACTOR = Actor.system("demonstration")
 EMBEDDED_MODEL = "smollm2-135m-instruct"
@@ -71,6 +72,8 @@ def build(*, data: Path, model_url: str) -> Demo:
     _people(wanted["people"], organisations, kept, demo)
     _models(wanted["catalogue"], demo)
     demo.changed |= _embedded_address(model_url)
+    for source in wanted["sources"]:
+        _source(source, demo)
     for programme in wanted["programmes"]:
         _programme(programme, demo)
     for award in wanted["awards"]:
@@ -188,11 +191,29 @@ def _embedded_address(model_url: str) -> bool:
     )
 
 
+def _source(one: dict[str, Any], demo: Demo) -> None:
+    try:
+        selectors.source(slug=one["slug"])
+    except NotFound:
+        demo.changed = True
+        services.add_source(
+            actor=ACTOR,
+            slug=one["slug"],
+            name_ko=one["name_ko"],
+            name_en=one["name_en"],
+            kind=one["kind"],
+            organisation_slug=one["organisation"],
+        )
+
+
 def _programme(one: dict[str, Any], demo: Demo) -> None:
     try:
         selectors.programme(actor=ACTOR, slug=one["slug"])
+        return
     except NotFound:
         demo.changed = True
+    # All or nothing: what a person has set for a programme that is there is left as it is.
+    with transaction.atomic():
         services.add_programme(
             actor=ACTOR,
             slug=one["slug"],
@@ -201,6 +222,29 @@ def _programme(one: dict[str, Any], demo: Demo) -> None:
             krw_micro_won=one["krw"] * MICRO_WON_PER_WON,
             agency_slug=one["agency"],
         )
+        _terms(one)
+
+
+def _terms(one: dict[str, Any]) -> None:
+    for more in one.get("appropriations", ()):
+        services.appropriate(
+            actor=ACTOR,
+            programme_slug=one["slug"],
+            micro_won=more["krw"] * MICRO_WON_PER_WON,
+            source_slug=more["source"],
+        )
+    for line in one.get("lines", ()):
+        services.set_budget_line(
+            actor=ACTOR,
+            programme_slug=one["slug"],
+            key=line["key"],
+            name_ko=line["name_ko"],
+            name_en=line["name_en"],
+            ceiling=line["krw"] * MICRO_WON_PER_WON,
+        )
+    if own := one.get("own_contribution"):
+        shares = {size: OwnShareRule(share) for size, share in own["shares"].items()}
+        services.set_own_contribution(actor=ACTOR, programme_slug=one["slug"], rules=shares, due=own["due"])
 
 
 def _award(one: dict[str, Any], demo: Demo) -> None:

@@ -32,6 +32,7 @@ from dure.control.programmes.selectors.sources import (
 from dure.control.programmes.selectors.support import (
     open_awards_count,
     own_contribution_bp,
+    own_split,
     support_by_organisation,
     support_received,
 )
@@ -99,6 +100,7 @@ __all__ = [
     "own_contribution",
     "own_contribution_bp",
     "own_payments",
+    "own_split",
     "own_waiting",
     "programme",
     "programme_choices",

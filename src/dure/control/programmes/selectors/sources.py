@@ -1,6 +1,7 @@
 """Whose money it is, and whose was spent: exact to the last micro-won, for awards, single calls, programmes and sources."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, F, QuerySet, Sum
@@ -8,7 +9,7 @@ from django.db.models import Count, F, QuerySet, Sum
 from dure.control.foundation.errors import NotFound
 from dure.control.ledger import selectors as ledger
 from dure.control.programmes.models import Appropriation, Award, AwardShare, Funding, OwnPayment, Source
-from dure.control.programmes.parts import Parts
+from dure.control.programmes.parts import Parts, steps_of
 from dure.control.programmes.selectors.values import (
     CallParts,
     OwnPaymentView,
@@ -18,6 +19,7 @@ from dure.control.programmes.selectors.values import (
     ref,
     source_view,
 )
+from dure.control.programmes.sharing import cumulative
 from dure.control.settlement import selectors as settlement
 
 
@@ -166,13 +168,39 @@ def _spent_by_funding(ids: Collection[UUID]) -> dict[UUID, int]:
     held = ledger.balances_by_kind(owner_ids=alone.values("award_id"), kinds=("award", "escrow"))  # type: ignore[arg-type]
     for award_id, funding_id in alone.values_list("award_id", "funding_id"):
         spent[funding_id] -= sum(held.get(award_id, {}).values())
-    rows = list(mixed)
-    totals, parts = _spent_of(rows), Parts.of_all(rows)
-    for award in rows:
-        own = parts[award.pk]
-        for share, part in zip(own.shares, own.spent(totals[award.pk])[:-1], strict=True):
-            spent[share.funding_id] = spent.get(share.funding_id, 0) + part
+    for funding_id, part in _spent_of_mixed(mixed):
+        spent[funding_id] = spent.get(funding_id, 0) + part
     return spent
+
+
+def _spent_of_mixed(mixed: QuerySet[Award]) -> Iterator[tuple[UUID, int]]:
+    """What was spent of each source by awards of several parts: plain values, for there may be thousands."""
+    ids: Any = mixed.values("pk")
+    held = ledger.balances_by_kind(owner_ids=ids, kinds=("award", "escrow"))
+    shares: dict[UUID, list[tuple[UUID, int]]] = {}
+    rows = AwardShare.objects.filter(award_id__in=ids).order_by("award_id", "position")
+    for award_id, funding_id, granted in rows.values_list("award_id", "funding_id", "granted_micro_won"):
+        shares.setdefault(award_id, []).append((funding_id, granted))
+    paid: dict[UUID, list[tuple[int, int]]] = {}
+    payments = OwnPayment.objects.filter(award_id__in=ids).order_by(
+        "spent_before_micro_won", "created_at", "pk"
+    )
+    for award_id, before, amount in payments.values_list(
+        "award_id", "spent_before_micro_won", "amount_micro_won"
+    ):
+        paid.setdefault(award_id, []).append((before, amount))
+    kept = (
+        F("granted_micro_won")
+        + F("own_paid_micro_won")
+        - F("returned_micro_won")
+        - F("own_returned_micro_won")
+    )
+    for award_id, funded in mixed.annotate(kept=kept).values_list("pk", "kept"):
+        total = funded - sum(held.get(award_id, {}).values())
+        if total:
+            mine = shares[award_id]
+            parts = cumulative(total, steps_of([granted for _, granted in mine], paid.get(award_id, ())))
+            yield from zip((funding_id for funding_id, _ in mine), parts, strict=False)
 
 
 def _spent_of(rows: Sequence[Award]) -> dict[UUID, int]:

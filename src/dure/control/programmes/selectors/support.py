@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db.models import Count, F, Max, Q, Sum
 
 from dure.control.programmes.models import Award, OwnContributionRule
+from dure.control.programmes.own_share import OwnShareRule, Split, divide, on_top
 
 
 def support_received(
@@ -49,3 +50,14 @@ def own_contribution_bp(programme_id: UUID, size_class: str | None) -> int:
     if size_class is None:
         return rules.aggregate(most=Max("share_bp"))["most"] or 0
     return rules.filter(size_class=size_class).values_list("share_bp", flat=True).first() or 0
+
+
+def own_split(*, programme_id: UUID, size_class: str | None, micro_won: int, of_total: bool = True) -> Split:
+    """The public money and own share that a grant would come to: of a whole sum, or on top of public money.
+
+    As `grant_award` reckons it. Where the size is not stated (None), with the rule of the highest share.
+    """
+    rules = OwnContributionRule.objects.filter(programme_id=programme_id).order_by("-share_bp")
+    row = (rules if size_class is None else rules.filter(size_class=size_class)).first()
+    rule = OwnShareRule(row.share_bp, row.least_micro_won, row.most_micro_won) if row else OwnShareRule()
+    return divide(micro_won, rule) if of_total else on_top(micro_won, rule)
