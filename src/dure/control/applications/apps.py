@@ -8,5 +8,8 @@ class ApplicationsConfig(AppConfig):
 
     def ready(self) -> None:
         from dure.control.applications import listening
+        from dure.control.applications.dates import deadlines_of
+        from dure.control.foundation import calendars
 
         listening.register()
+        calendars.provide(deadlines_of)
