@@ -94,7 +94,7 @@ def test_a_second_start_changes_nothing(tmp_path: Path, django_assert_max_num_qu
         AuditEvent.objects.count(),
         list(DirectoryEntry.objects.order_by("version").values_list("version")),
     )
-    with django_assert_max_num_queries(80):
+    with django_assert_max_num_queries(100):
         second = start(tmp_path)
     assert not second.changed
     assert (second.demo_users, second.demo_api_key) == (first.demo_users, first.demo_api_key)

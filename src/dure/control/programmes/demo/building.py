@@ -12,6 +12,7 @@ They are saved before they are used, so that a start that dies half-way leaves n
 import json
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -63,6 +64,16 @@ def ecosystem() -> dict[str, Any]:
     return found
 
 
+#: What rooms above add to the ecosystem; each answers whether anything was missing.
+_more: list[Callable[[], bool]] = []
+
+
+def also_build(more: Callable[[], bool]) -> None:
+    """Register what a room above adds, in its `AppConfig.ready`; it finds what it made before, and changes nothing then."""
+    if more not in _more:
+        _more.append(more)
+
+
 def build(*, data: Path, model_url: str) -> Demo:
     """Add what is missing; `model_url` is where the embedded model is served ("" if it is not)."""
     wanted = ecosystem()
@@ -79,6 +90,8 @@ def build(*, data: Path, model_url: str) -> Demo:
     for award in wanted["awards"]:
         _award(award, demo)
     _api_key(wanted["awards"], kept, demo)
+    for more in _more:
+        demo.changed |= more()
     return demo
 
 
