@@ -14,6 +14,8 @@ from uuid import UUID
 import django
 import msgspec
 
+from browser.organisations import add_organisations
+
 PASSWORD = "look-at-the-pages-1"
 CATALOGUE = """
 version: 1
@@ -168,6 +170,15 @@ def main() -> None:
         reason="전산실 화재로 서버와 디스크를 잃음",
     )
     tell(people["startup"], f"/awards/{busy.id}/")
+    more = add_organisations(people, PASSWORD)
+    identity.give_programme_role(
+        actor=system,
+        person_id=people["partner"].id,
+        programme_id=programme.id,
+        role="reviewer",
+        valid_until=clock.now() + timedelta(days=60),
+        reason="외부 평가위원 위촉",
+    )
     settlement.publish_day_heads()
     settlement.verify_everything()
     json.dump(
@@ -182,6 +193,7 @@ def main() -> None:
             "startup": str(organisations["saebyeok"].id),
             "hanbit": str(organisations["hanbit-ai"].id),
             **gateways,
+            **more,
         },
         sys.stdout,
     )

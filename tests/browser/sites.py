@@ -67,10 +67,52 @@ def pages(seed: dict) -> list[tuple[str, str, str]]:
         ("gateway-running", "auditor", f"/operations/gateways/{seed['running']}/"),
         ("book", "auditor", book),
         ("transfer", "auditor", book + "3/"),
+        *_organisations(seed),
     ]
 
 
-SEEDED = ("busy", "unused", "programme", "key", "silent", "asked", "running", "shared")
+def _organisations(seed: dict) -> list[tuple[str, str, str]]:
+    own, asked = "/organisations/saebyeok/", "/organisations/onnuri-robotics/"
+    member, link, invitation = seed["member"], seed["link"], seed["invitation"]
+    return [
+        ("home-unattached", "unattached", "/"),
+        ("organisation-found", "unattached", "/organisations/found/"),
+        ("invitation", "unattached", f"/invitations/{invitation}/answer/"),
+        ("invitation-link", "", f"/invitations/{seed['invitation_token']}/"),
+        ("organisation", "startup", own),
+        ("organisation-waiting", "founder", asked),
+        ("organisation-refused", "partner", "/organisations/maru-data/"),
+        ("organisation-unverified", "newcomer", "/organisations/dallae/"),
+        ("organisation-edit", "startup", own + "edit/"),
+        ("organisation-members", "startup", own + "members/"),
+        ("organisation-members-viewer", "viewer", own + "members/"),
+        ("organisation-member", "startup", f"{own}members/{member}/"),
+        ("organisation-member-end", "startup", f"{own}members/{member}/end/"),
+        ("organisation-invite", "startup", own + "members/invite/"),
+        ("organisation-lend", "startup", own + "members/lend/"),
+        ("organisation-documents", "startup", own + "documents/"),
+        ("organisation-documents-none", "newcomer", "/organisations/dallae/documents/"),
+        ("organisation-document-add", "startup", own + "documents/add/?kind=sme_certificate"),
+        ("organisation-group", "startup", own + "group/"),
+        ("organisation-group-none", "newcomer", "/organisations/dallae/group/"),
+        ("organisation-link", "startup", own + "group/declare/"),
+        ("organisation-link-confirm", "startup", f"{own}group/{link}/confirm/"),
+        ("organisation-link-refuse", "startup", f"{own}group/{link}/refuse/"),
+        ("organisations", "officer", "/organisations/"),
+        ("organisations-none", "officer", "/organisations/?q=nothing-like-this"),
+        ("organisation-decide", "officer", asked),
+        ("organisation-refuse", "officer", asked + "verification/refuse/"),
+        ("organisation-documents-officer", "officer", own + "documents/"),
+        ("organisation-group-officer", "officer", own + "group/"),
+        ("verifications", "officer", "/organisations/verifications/"),
+        ("programme-people", "officer", "/programmes/hyperscale-2026/people/"),
+    ]
+
+
+SEEDED = (
+    *("busy", "unused", "programme", "key", "silent", "asked", "running", "shared"),
+    *("member", "link", "invitation", "invitation_token"),
+)
 
 #: Names alone, for tests to be named by before there is a seed.
 NAMES = [name for name, _role, _path in pages(dict.fromkeys(SEEDED, ""))]

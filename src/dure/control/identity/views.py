@@ -30,6 +30,8 @@ def _page(request: Request, *, status: int = 200, **extra: object) -> HttpRespon
     context = {
         "form": ProfileForm(initial={"name": request.user.name, "language": request.user.language}),  # type: ignore[union-attr]
         "memberships": selectors.memberships_of(person_id),
+        "delegations": selectors.delegations_concerning(person_id),
+        "programme_roles": selectors.programme_roles(person_id),
         "erasure": account_selectors.erasure_of(person_id),
         **extra,
     }

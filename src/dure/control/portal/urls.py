@@ -1,6 +1,6 @@
 from django.urls import path
 
-from dure.control.portal import calendars, notices, operations, processes, receipts, views
+from dure.control.portal import calendars, notices, operations, processes, programme_roles, receipts, views
 
 app_name = "portal"
 urlpatterns = [
@@ -21,6 +21,12 @@ urlpatterns = [
     path("notices/settings/", notices.notice_settings, name="notice_settings"),
     path("notices/<uuid:notice_id>/", notices.open_notice, name="open_notice"),
     path("notices/<uuid:notice_id>/read/", notices.read_notice, name="read_notice"),
+    path("programmes/<str:slug>/people/", programme_roles.programme_people, name="programme_people"),
+    path(
+        "programmes/<str:slug>/people/<uuid:programme_role_id>/take/",
+        programme_roles.take_programme_role,
+        name="take_programme_role",
+    ),
     path("operations/", operations.operations, name="operations"),
     path("operations/live/", operations.operations_live, name="operations_live"),
     path("operations/gateways/<uuid:process_id>/", processes.gateway_process, name="gateway_process"),

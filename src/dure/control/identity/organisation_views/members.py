@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
@@ -178,7 +178,7 @@ def change_invitation(
             context,
             title=_("Revoke the invitation"),
             text=gettext("The link that %(email)s has stops working.") % about,
-            action=_("Revoke it"),
+            action=pgettext_lazy("invitation", "Revoke it"),
             done=_("The invitation is revoked."),
             back=back,
             run=lambda _given: services.revoke_invitation(actor=request.actor, invitation_id=invitation_id),

@@ -102,7 +102,7 @@ def organisation(request: Request, organisation: str) -> HttpResponse:
         "facts": _facts(profile),
         "documents": documents,
         "certificates": [one for one in documents if one.kind == facts.DocumentKind.BUSINESS_REGISTRATION],
-        "timeline": selectors.timeline(profile.id, limit=20),
+        "timeline": selectors.timeline(profile.id, limit=30),
     }
     return render(request, "identity/organisation.html", context)
 

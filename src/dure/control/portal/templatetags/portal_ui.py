@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 from django import template
 from django.core.paginator import Page
@@ -334,6 +335,15 @@ def in_my_language(subject: Any, field: str = "name") -> str:
         if text:
             return str(text)
     return str(getattr(subject, field, ""))
+
+
+@register.filter
+def programme_name(programme_id: UUID) -> str:
+    """A programme by name, where a room below programmes knows its id alone."""
+    from dure.control.programmes import selectors as programmes
+
+    found = programmes.programme_names([programme_id]).get(programme_id)
+    return found.name if found else str(programme_id)
 
 
 @register.filter

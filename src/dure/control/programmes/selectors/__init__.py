@@ -15,6 +15,7 @@ from dure.control.programmes.selectors.programmes import (
     may_grant,
     programme,
     programme_choices,
+    programme_names,
     programme_page,
     programmes,
 )
@@ -104,6 +105,7 @@ __all__ = [
     "own_waiting",
     "programme",
     "programme_choices",
+    "programme_names",
     "programme_page",
     "programmes",
     "source",

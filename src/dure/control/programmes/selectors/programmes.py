@@ -1,6 +1,6 @@
 """Questions about programmes: what was decided, and what the ledger says is left."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -60,6 +60,11 @@ def programme(*, actor: Actor, slug: str) -> ProgrammeView:
     if row is None:
         raise NotFound(code="programme_not_found")
     return _programme_views([row])[0]
+
+
+def programme_names(ids: Collection[UUID]) -> dict[UUID, ProgrammeRef]:
+    """Programmes by id, as other things mention them; public, like all of them."""
+    return {row.pk: ref(row) for row in Programme.objects.filter(pk__in=set(ids))}
 
 
 def programme_choices(*, actor: Actor) -> list[ProgrammeRef]:
