@@ -15,6 +15,7 @@ import django
 import msgspec
 
 from browser.organisations import add_organisations
+from browser.seed_calls import make_calls
 
 PASSWORD = "look-at-the-pages-1"
 CATALOGUE = """
@@ -179,6 +180,11 @@ def main() -> None:
         valid_until=clock.now() + timedelta(days=60),
         reason="외부 평가위원 위촉",
     )
+    calls = make_calls(
+        identity_selectors.actor_for(person_id=people["officer"].id),
+        identity_selectors.actor_for(person_id=people["startup"].id),
+        programme.slug,
+    )
     settlement.publish_day_heads()
     settlement.verify_everything()
     json.dump(
@@ -194,6 +200,7 @@ def main() -> None:
             "hanbit": str(organisations["hanbit-ai"].id),
             **gateways,
             **more,
+            **calls,
         },
         sys.stdout,
     )

@@ -68,6 +68,49 @@ def pages(seed: dict) -> list[tuple[str, str, str]]:
         ("book", "auditor", book),
         ("transfer", "auditor", book + "3/"),
         *_organisations(seed),
+        *_calls(seed),
+    ]
+
+
+def _calls(seed: dict) -> list[tuple[str, str, str]]:
+    call, draft = "/calls/api-support-2027/", "/calls/hyperscale-rnd-2027/build/"
+    build, opened, rounds = f"{call}build/", seed["open_round"], seed["draft_round"]
+    return [
+        ("calls", "", "/calls/"),
+        ("calls-fit", "startup", "/calls/"),
+        ("calls-none-match", "", "/calls/?q=nothing-like-this"),
+        ("calls-officer", "officer", "/calls/"),
+        ("call-public", "", call),
+        ("call", "startup", call),
+        ("call-small", "startup", "/calls/small-requests/"),
+        ("call-upcoming", "startup", "/calls/public-pilot-2027/"),
+        ("call-form", "startup", call + "form/"),
+        ("call-new", "officer", "/calls/new/"),
+        ("call-begin", "officer", "/calls/new/api_support/"),
+        ("call-build", "officer", build),
+        ("call-build-draft", "officer", draft),
+        ("call-details", "officer", build + "details/"),
+        ("call-files", "officer", build + "files/"),
+        ("call-copy", "officer", build + "copy/"),
+        ("call-cancel", "officer", build + "cancel/"),
+        ("call-discard", "officer", draft + "discard/"),
+        ("call-steps", "officer", draft + "steps/"),
+        ("call-fields", "officer", draft + "form/"),
+        ("call-section", "officer", draft + "form/sections/contact/"),
+        ("call-field-budget", "officer", draft + "form/fields/budget/"),
+        ("call-field-table", "officer", draft + "form/fields/milestones/"),
+        ("call-field-choice", "officer", "/calls/api-support-2027/build/form/fields/service_state/"),
+        ("call-field-condition", "officer", "/calls/api-support-2027/build/form/fields/monthly_users/"),
+        ("call-preview", "officer", draft + "form/preview/"),
+        ("call-versions", "officer", draft + "form/versions/"),
+        ("call-rules", "officer", draft + "rules/"),
+        ("call-requirement", "officer", draft + "rules/research_unit/"),
+        ("call-round", "officer", f"{draft}rounds/{rounds}/"),
+        ("call-publish", "officer", f"{draft}rounds/{rounds}/publish/"),
+        ("call-extend", "officer", f"{build}rounds/{opened}/extend/"),
+        ("call-close", "officer", f"{build}rounds/{opened}/close/"),
+        ("call-questions", "officer", "/calls/questions/"),
+        ("call-answer", "officer", f"/calls/questions/{seed['question']}/"),
     ]
 
 
@@ -112,6 +155,7 @@ def _organisations(seed: dict) -> list[tuple[str, str, str]]:
 SEEDED = (
     *("busy", "unused", "programme", "key", "silent", "asked", "running", "shared"),
     *("member", "link", "invitation", "invitation_token"),
+    *("open_round", "draft_round", "question"),
 )
 
 #: Names alone, for tests to be named by before there is a seed.

@@ -7,9 +7,11 @@ from django.utils.translation import gettext
 
 from dure.control.calls import paths
 from dure.control.calls.models import Round
+from dure.control.calls.selectors import call
 from dure.control.calls.selectors.rounds import round_views
 from dure.control.calls.selectors.values import RoundView
 from dure.control.foundation import clock
+from dure.control.foundation.actors import Actor
 from dure.control.foundation.calendars import Event
 
 #: What is longer ago is no date to keep.
@@ -22,6 +24,13 @@ def dates_of_rounds() -> Iterator[Event]:
     rows = Round.objects.filter(state="published", closes_at__gte=clock.now() - KEPT)
     for one in round_views(list(rows.select_related("call__programme").order_by("closes_at")[:MOST])):
         yield from _dates(one)
+
+
+def dates_of_call(*, actor: Actor, slug: str) -> Iterator[Event]:
+    """The same of one call that the actor may see."""
+    for one in call(actor=actor, slug=slug).rounds:
+        if one.state == "published":
+            yield from _dates(one)
 
 
 def _dates(one: RoundView) -> Iterator[Event]:

@@ -9,6 +9,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", api.urls),
     path("account/", include("dure.control.identity.sign_in_urls")),
     path("", include("dure.control.identity.urls")),
+    path("", include("dure.control.calls.urls")),
     path("", include("dure.control.programmes.urls")),
     path("", include("dure.control.catalogue.urls")),
     path("", include("dure.control.portal.ledger_urls")),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from dure.control.foundation.actors import Actor
 
@@ -61,6 +62,7 @@ class MenuItem:
 
 ENTRIES = (
     Entry(_("My work"), "portal:home", "home", _signed_in),
+    Entry(pgettext_lazy("support", "Calls"), "calls:calls", "calls"),
     Entry(_("Awards"), "programmes:awards", "awards", _has_awards),
     Entry(_("Programmes"), "programmes:programmes", "programmes"),
     Entry(_("Earnings"), "settlement:earnings", "earnings", _provider),
