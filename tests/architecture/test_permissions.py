@@ -365,7 +365,6 @@ NEUTRAL = {
     "token": "no-such-invitation",
     "programme_role_id": UUID(int=7),
     "calendar_token": "no-such-secret",
-    "key": "no_such_key",
     "template": "empty",
 }
 
