@@ -154,7 +154,7 @@ class TestReading:
         made = browser(None).get("/calls/api-2026/calendar.ics")
         assert made.headers["Content-Type"].startswith("text/calendar")
         assert made.content.decode().count("BEGIN:VEVENT") == 2
-        assert f"round-{one.id}-opens" in made.content.decode().replace("\r\n ", "")
+        assert f"round-opens-{one.id}" in made.content.decode().replace("\r\n ", "")
         assert "BEGIN:VEVENT" in browser(None).get("/calendar/calls.ics").content.decode()
 
 
