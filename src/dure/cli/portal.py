@@ -6,6 +6,9 @@ import click
 
 from dure.cli import _context
 
+#: Requests that may wait inside for one of the few turns, so that it is known when they came.
+_WAITING_ROOM = 256
+
 
 @click.command()
 @click.option(
@@ -34,6 +37,7 @@ def portal(host: str, port: int, workers: int, threads: int) -> None:
     else:
         port = free_port(host)
     os.environ.setdefault("DURE_PORTAL_URL", f"http://{host}:{port}")
+    os.environ["DURE_PORTAL_TURNS"] = str(threads)
     check_settings()
 
     from granian.constants import Interfaces
@@ -47,7 +51,8 @@ def portal(host: str, port: int, workers: int, threads: int) -> None:
         port=port,
         interface=Interfaces.WSGI,
         workers=workers,
-        blocking_threads=threads,
+        blocking_threads=max(_WAITING_ROOM, threads),
+        backpressure=max(_WAITING_ROOM, threads),
         respawn_failed_workers=True,
         respawn_interval=0.5,
         workers_kill_timeout=5,

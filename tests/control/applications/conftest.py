@@ -246,7 +246,7 @@ class World:
         """The round's deadline passes, and what the clock does then is done."""
         closes_at = Round.objects.get(pk=round_id).closes_at
         assert closes_at is not None
-        with self.at(closes_at + timedelta(seconds=1)):
+        with self.at(closes_at + timedelta(seconds=2)):
             services.close_due()
 
     def at_decision(self, krw: int = 3_000_000) -> ApplicationView:

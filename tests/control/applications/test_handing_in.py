@@ -106,20 +106,31 @@ def test_a_request_that_arrived_in_time_is_in_time_however_long_it_waited(world:
     due = view.deadline
     given: dict[str, Any] = {"actor": world.writer, "application_id": view.id}
     with world.at(due + timedelta(seconds=10)):
-        error = refused(Conflict, "deadline_passed", services.submit, **given, waited=timedelta(seconds=9))
+        error = refused(Conflict, "deadline_passed", services.submit, **given, waited=timedelta(seconds=8))
         assert set(error.data) == {"deadline", "received_at"}
         done = services.submit(**given, waited=timedelta(seconds=11))
     assert done.submission.at == due - timedelta(seconds=1)
 
 
-def test_the_deadline_itself_is_too_late(world: World) -> None:
+def test_the_second_that_the_deadline_names_is_the_last_in_time(world: World) -> None:
     view = world.started()
     world.fill(view)
     given: dict[str, Any] = {"actor": world.writer, "application_id": view.id}
-    with world.at(view.deadline):
+    last = view.deadline.replace(microsecond=0) + timedelta(seconds=1)
+    with world.at(last):
         refused(Conflict, "deadline_passed", services.submit, **given)
-    with world.at(view.deadline - timedelta(microseconds=1)):
-        assert services.submit(**given).result == "created"
+        services.close_due()
+    with world.at(last - timedelta(microseconds=1)):
+        assert services.close_due() == 0
+    assert world.see(view).state == "lapsed"
+
+
+def test_within_that_second_it_is_taken(world: World) -> None:
+    view = world.started()
+    world.fill(view)
+    with world.at(view.deadline.replace(microsecond=999_999)):
+        assert services.close_due() == 0
+        assert services.submit(actor=world.writer, application_id=view.id).result == "created"
 
 
 def test_replacing_before_the_deadline_keeps_what_was_submitted_until_it_is_submitted_anew(

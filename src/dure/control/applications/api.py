@@ -374,8 +374,9 @@ def submit(request: Request, application_id: UUID) -> object:
     """Hand it in. What counts is when this request arrived. A small request is decided on at once."""
     actor = actor_of(request)
     done = services.submit(actor=actor, application_id=application_id, waited=waited(request))
-    services.decide_automatically(application_id)
-    view = selectors.application(actor=actor, application_id=application_id)
+    if done.by_rule:
+        services.decide_automatically(application_id)
+    view = selectors.application_line(application_id)
     made = done.submission
     names = [*SubmissionOut.model_fields]
     return {

@@ -46,17 +46,25 @@ def _log_level(name: str) -> str:
     return name.upper()
 
 
-def _database(url: str) -> dict[str, object]:
+def _connections(threads: int) -> dict[str, object]:
+    """A thread keeps a connection of its own; where many threads take turns, they share as many as have a turn."""
+    if not threads:
+        return {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
+    return {"CONN_MAX_AGE": 0, "POOL": {"min_size": 1, "max_size": threads + 1, "timeout": 10}}
+
+
+def _database(url: str, threads: int) -> dict[str, object]:
     parts = conninfo_to_dict(url)
+    kept = _connections(threads)
+    pool = {"pool": kept.pop("POOL")} if "POOL" in kept else {}
     known = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "NAME"}
     options = {name: value for name, value in parts.items() if name not in known}
     return {
         "ENGINE": "django.db.backends.postgresql",
         **{setting: str(parts.get(name) or "") for name, setting in known.items()},
         "NAME": str(parts.get("dbname") or "dure"),
-        "CONN_MAX_AGE": 600,
-        "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 5, "application_name": "dure", **options},
+        **kept,
+        "OPTIONS": {"connect_timeout": 5, "application_name": "dure", **pool, **options},
         "TEST": {"NAME": os.environ.get("DURE_TEST_DATABASE") or None},
     }
 
@@ -73,7 +81,9 @@ if not os.environ.get("DURE_DATABASE_URL"):
     raise ImproperlyConfigured(
         "DURE_DATABASE_URL is not set: it names the PostgreSQL database, postgresql://user@host/name"
     )
-DATABASES = {"default": _database(os.environ["DURE_DATABASE_URL"])}
+#: Requests that one portal process answers at once; 0 outside of the portal, where nobody waits for a turn.
+DURE_PORTAL_TURNS = _whole("DURE_PORTAL_TURNS", 0)
+DATABASES = {"default": _database(os.environ["DURE_DATABASE_URL"], DURE_PORTAL_TURNS)}
 
 
 def _secret_key() -> str:

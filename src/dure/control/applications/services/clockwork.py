@@ -21,6 +21,7 @@ from dure.control.applications.services import deciding, rows
 from dure.control.calls import eligibility, steps
 from dure.control.calls import selectors as calls
 from dure.control.calls.selectors import RoundView
+from dure.control.calls.workflow import in_time
 from dure.control.foundation import audit, clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import DureError
@@ -72,7 +73,7 @@ def _close(application_id: UUID) -> bool:
         return False
     round_ = calls.round_lock_for_submission(row.round_id)
     now = rows.database_moment()
-    if row.step != rows.first_step(round_) or now < rows.deadline(row, round_, None):
+    if row.step != rows.first_step(round_) or in_time(now, rows.deadline(row, round_, None)):
         return False
     if row.state == "draft":
         rows.become(row, "lapsed")
@@ -129,7 +130,7 @@ def _expire(application_id: UUID) -> bool:
     )
     request = rows.open_request(row) if row else None
     now = rows.database_moment()
-    if row is None or row.state != "incomplete" or request is None or now < request.due_at:
+    if row is None or row.state != "incomplete" or request is None or in_time(now, request.due_at):
         return False
     request.expired_at = now
     request.save(update_fields=["expired_at"])

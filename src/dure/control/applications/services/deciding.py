@@ -25,6 +25,7 @@ from dure.control.applications.services import rows
 from dure.control.calls import selectors as calls
 from dure.control.calls import steps
 from dure.control.calls.selectors import RoundView
+from dure.control.calls.workflow import in_time
 from dure.control.foundation import audit, clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, DureError, Forbidden, Invalid
@@ -86,7 +87,7 @@ def advance(*, actor: Actor, application_id: UUID, outcome: str, reason: str = "
     step = round_.graph.step(row.step)
     if step is None or step.kind in {"decision", "award", "report", "closing"}:
         raise Conflict("step_has_own_verb", _("This step is left by a decision or an award."))
-    if step.kind == "application" and rows.database_moment() < rows.deadline(row, round_, None):
+    if step.kind == "application" and in_time(rows.database_moment(), rows.deadline(row, round_, None)):
         raise Conflict(
             "deadline_not_reached",
             _("The applicant may still replace the application until the deadline."),
@@ -408,7 +409,7 @@ def object_to_decision(*, actor: Actor, application_id: UUID, reason: str) -> Ap
             data={"state": row.state, "step": row.step},
         )
     until = steps.deadline(step, row.step_entered_at)
-    if until is not None and rows.database_moment() >= until:
+    if until is not None and not in_time(rows.database_moment(), until):
         raise Conflict("deadline_passed", _("The time for an objection is over."))
     reason = reason_of(reason)
     rows.become(row, "submitted")

@@ -36,10 +36,14 @@ from dure.control.identity import selectors as identity
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The submission, and whether this call made it or nothing had changed since it was made."""
+    """The submission, and whether this call made it or nothing had changed since it was made.
+
+    `by_rule`: it is a small request, which `decide_automatically` may grant at once.
+    """
 
     submission: SubmissionView
     result: str
+    by_rule: bool
 
 
 def canonical(content: Mapping[str, Any]) -> str:
@@ -70,9 +74,11 @@ def submit(*, actor: Actor, application_id: UUID, waited: timedelta = timedelta(
         if row.changed:
             row.changed = False
             row.save(update_fields=["changed"])
-        return Submitted(selectors.submission_view(last), "exists")
+        return Submitted(selectors.submission_view(last), "exists", round_.automatic is not None)
     made = _keep(actor, row, round_, last, moment, content, digest, findings, attached)
     _advance_state(actor, row, round_, moment)
+    # Told first: the audit trail is one queue for everybody, and is held from here to the end.
+    tellings.submitted(row, round_, made)
     audit.record(
         actor=actor,
         action="application.submitted",
@@ -80,8 +86,7 @@ def submit(*, actor: Actor, application_id: UUID, waited: timedelta = timedelta(
         subject_id=row.pk,
         after={"number": made.number, "sha256": digest},
     )
-    tellings.submitted(row, round_, made)
-    return Submitted(selectors.submission_view(made), "created")
+    return Submitted(selectors.submission_view(made), "created", round_.automatic is not None)
 
 
 def _complete(form: forms.Form, answers: Mapping[str, Any], attached: Mapping[str, list[Any]]) -> None:

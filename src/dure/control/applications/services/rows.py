@@ -13,6 +13,7 @@ from dure.control.applications.workflow import ApplicationState, may_become
 from dure.control.calls import selectors as calls
 from dure.control.calls import steps
 from dure.control.calls.selectors import RoundView
+from dure.control.calls.workflow import in_time
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Forbidden, NotFound
 
@@ -102,7 +103,7 @@ def still_open(row: Application, round_: RoundView, *, waited: timedelta = timed
     """The moment that counts for this change, or the refusal with both moments to the second.
 
     What counts is when the request reached this server: `waited` is how long it has been on its way through it since,
-    so a rush in the last minute makes nobody late. A deadline is the first moment that is too late, as everywhere.
+    so a rush in the last minute makes nobody late. The second that a deadline names is in time, to its end.
     """
     if row.state not in {"draft", "submitted", "incomplete"} or (
         row.state == "submitted" and row.step != first_step(round_)
@@ -127,7 +128,7 @@ def still_open(row: Application, round_: RoundView, *, waited: timedelta = timed
             data={"opens_at": round_.opens_at.isoformat()},
         )
     due = deadline(row, round_, open_request(row))
-    if moment >= due:
+    if not in_time(moment, due):
         raise Conflict(
             "deadline_passed",
             _("The deadline has passed. What you wrote is kept, and what was submitted before it counts."),
