@@ -347,6 +347,8 @@ def _closed(response: Any) -> Any:
 
 #: What stands in for parameters that name no one's row.
 NEUTRAL = {
+    "pk": 7,  # a passkey, which is asked for only after proof of who asks: tests/control/identity/test_second_factors.py
+    "provider_id": "no-such-service",
     "part": "balance",
     "name": "no-such-model",
     "slug": "no-such-thing",

@@ -101,6 +101,18 @@ def main() -> None:
         organisation_id=organisations["haneul-city"].id,
         roles=["developer"],
     )
+    own = identity_selectors.actor_for(
+        person_id=people["startup"].id, organisation_id=organisations["saebyeok"].id
+    )
+    identity.issue_token(actor=own, name="월말 보고서", scopes=["read"])
+    identity.issue_token(actor=own, name="배포 자동화")
+    identity.remember_failure(
+        person_id=people["startup"].id, address="203.0.113.7", agent="Firefox/140.0 Linux"
+    )
+    people["leaving"] = identity.add_person(
+        actor=system, email="leaving@example.kr", name="나떠남", password=PASSWORD
+    )
+    identity.ask_erasure(actor=identity_selectors.actor_for(person_id=people["leaving"].id))
     catalogue.apply(actor=system, document=CATALOGUE)
     programme = programmes.add_programme(
         actor=system,

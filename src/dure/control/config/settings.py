@@ -46,6 +46,30 @@ def _log_level(name: str) -> str:
     return name.upper()
 
 
+def _oidc_apps() -> list[dict[str, object]]:
+    """The sign-in service that `DURE_OIDC_ISSUER` names, if it does."""
+    issuer = os.environ.get("DURE_OIDC_ISSUER", "").rstrip("/")
+    if not issuer:
+        return []
+    client_id = os.environ.get("DURE_OIDC_CLIENT_ID")
+    if not client_id:
+        raise ImproperlyConfigured("DURE_OIDC_CLIENT_ID is not set, and DURE_OIDC_ISSUER is")
+    parts = urlsplit(issuer)
+    if parts.scheme != "https" and not (
+        parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost"}
+    ):
+        raise ImproperlyConfigured(f"DURE_OIDC_ISSUER is not an address with https: {issuer!r}")
+    return [
+        {
+            "provider_id": "oidc",
+            "name": os.environ.get("DURE_OIDC_NAME") or (parts.hostname or issuer),
+            "client_id": client_id,
+            "secret": os.environ.get("DURE_OIDC_CLIENT_SECRET", ""),
+            "settings": {"server_url": issuer, "issuer": issuer},
+        }
+    ]
+
+
 def _connections(threads: int) -> dict[str, object]:
     """A thread keeps a connection of its own; where many threads take turns, they share as many as have a turn."""
     if not threads:
@@ -212,6 +236,23 @@ ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_SESSION_REMEMBER = True
+
+MFA_ADAPTER = "dure.control.identity.second_factors.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["recovery_codes", "totp", "webauthn"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Dure"
+#: Clocks of phones differ: a code is good for half a minute before and after its own.
+MFA_TOTP_TOLERANCE = 1
+#: Browsers offer passkeys over http on localhost alone, for trying.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = _portal.scheme == "http"
+
+SOCIALACCOUNT_ADAPTER = "dure.control.identity.oidc.ServiceAdapter"
+SOCIALACCOUNT_FORMS = {"signup": "dure.control.identity.oidc.SignUpForm"}
+SOCIALACCOUNT_AUTO_SIGNUP = False
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = True
+SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": _oidc_apps()}}
 
 # Sign-in limits count by the reader's address, which a proxy in front adds to X-Forwarded-For.
 ALLAUTH_TRUSTED_PROXY_COUNT = int(_flag("DURE_BEHIND_PROXY"))

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from dure.control.foundation.http import Request
 from dure.control.identity import account_selectors, services
 from dure.control.identity.guards import signed_in
+from dure.control.identity.sign_in import offered
 
 _SIGN_INS_A_PAGE = 30
 
@@ -27,9 +28,17 @@ def security(request: Request) -> HttpResponse:
     context = {
         "sessions": account_selectors.sessions_of(person_id, here=request.session.session_key),
         "sign_ins": account_selectors.sign_ins_of(person_id, limit=_SIGN_INS_A_PAGE),
+        "services": offered(),
         "ways": account_selectors.ways_to_sign_in(person_id),
     }
     return render(request, "identity/security.html", context)
+
+
+@signed_in
+@require_GET
+def to_security(_request: Request) -> HttpResponse:
+    """Where allauth's own overviews of second factors and passkeys would be."""
+    return redirect("identity:security")
 
 
 @signed_in

@@ -12,7 +12,7 @@ from dure.control.identity import selectors
 
 class SignInView(LoginView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(**kwargs) | {"demo_users": _demo_users()}
+        return super().get_context_data(**kwargs) | {"demo_users": _demo_users(), "services": offered()}
 
     def form_valid(self, form: Any) -> HttpResponse:
         """On a device where no language was chosen yet, pages come in the person's own."""
@@ -31,6 +31,12 @@ def remember_language(response: HttpResponse, language: str) -> None:
         httponly=True,
         secure=settings.SESSION_COOKIE_SECURE,
     )
+
+
+def offered() -> list[dict[str, str]]:
+    """The sign-in services of this deployment: [{"id": …, "name": …}]."""
+    apps: Any = settings.SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"]
+    return [{"id": app["provider_id"], "name": app["name"]} for app in apps]
 
 
 def _demo_users() -> list[dict[str, Any]]:

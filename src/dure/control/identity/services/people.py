@@ -15,6 +15,7 @@ from dure.control.identity import notices, selectors
 from dure.control.identity.models import Person, PersonalAccessToken
 from dure.control.identity.selectors import PersonView
 from dure.control.identity.services.names import tidy_email, tidy_language, tidy_name
+from dure.control.identity.services.registration import give_way
 from dure.control.identity.services.sessions import end_other_sessions
 
 
@@ -33,10 +34,7 @@ def add_person(
         except ValidationError as error:
             raise Invalid("password_weak", " ".join(error.messages), field="password") from None
     person.set_password(password)
-    # A registration that nobody confirmed keeps no address from its owner.
-    Person.objects.filter(
-        email=email, email_verified_at=None, is_active=True, memberships=None, tokens=None
-    ).delete()
+    give_way(email)
     try:
         with transaction.atomic():
             person.save(force_insert=True)

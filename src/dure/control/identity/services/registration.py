@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dure.control.foundation import audit, clock
 from dure.control.foundation.actors import Actor
-from dure.control.foundation.errors import DureError, Forbidden, Invalid
+from dure.control.foundation.errors import Conflict, DureError, Forbidden, Invalid
 from dure.control.identity import notices, privacy, selectors
 from dure.control.identity.models import Consent, Person
 from dure.control.identity.selectors import PersonView
@@ -37,13 +37,7 @@ def register(
         raise Forbidden(_("You are signed in already."), code="signed_in_already")
     email, language = tidy_email(email), tidy_language(language)
     person = Person(email=email, name=tidy_name(name)[:100], language=language)
-    if privacy_version != privacy.NOTICE_VERSION:
-        raise Invalid(
-            "consent_missing",
-            _("An account needs your consent to the privacy notice in its present version."),
-            field="privacy_version",
-            remedy=_("Read the notice of %(version)s and agree to it.") % {"version": privacy.NOTICE_VERSION},
-        )
+    _consented(privacy_version)
     try:
         validate_password(password, person)
     except ValidationError as error:
@@ -73,6 +67,57 @@ def register(
     )
     notices.confirm_address(address)
     return selectors.person_view(person)
+
+
+@transaction.atomic
+def register_verified(
+    *, actor: Actor, email: str, name: str, language: str = "ko", privacy_version: str
+) -> PersonView:
+    """Make an account without a password, for an address that a sign-in service has verified.
+
+    Raises `Conflict` `person_exists`; a registration of the address that nobody confirmed gives way.
+    """
+    if actor.kind == "person":
+        raise Forbidden(_("You are signed in already."), code="signed_in_already")
+    email, language = tidy_email(email), tidy_language(language)
+    _consented(privacy_version)
+    give_way(email)
+    person = Person(email=email, name=tidy_name(name)[:100], language=language, email_verified_at=clock.now())
+    person.set_unusable_password()
+    try:
+        with transaction.atomic():
+            person.save(force_insert=True)
+    except IntegrityError:
+        raise Conflict(
+            "person_exists", _("This address belongs to another account."), field="email"
+        ) from None
+    EmailAddress.objects.create(user=person, email=email, verified=True, primary=True)
+    remember_consent(person_id=person.pk, language=language)
+    audit.record(
+        actor=selectors.alone(person),
+        action="person.registered",
+        subject_kind="person",
+        subject_id=person.pk,
+        after={"by": "sign-in service"},
+    )
+    return selectors.person_view(person)
+
+
+def _consented(version: str) -> None:
+    if version != privacy.NOTICE_VERSION:
+        raise Invalid(
+            "consent_missing",
+            _("An account needs your consent to the privacy notice in its present version."),
+            field="privacy_version",
+            remedy=_("Read the notice of %(version)s and agree to it.") % {"version": privacy.NOTICE_VERSION},
+        )
+
+
+def give_way(email: str) -> None:
+    """A registration that nobody confirmed keeps no address from its owner."""
+    Person.objects.filter(
+        email=email, email_verified_at=None, is_active=True, memberships=None, tokens=None
+    ).delete()
 
 
 def remember_consent(*, person_id: UUID, language: str) -> None:

@@ -121,6 +121,31 @@
     hint.classList.toggle("problem", count > Number(event.target.dataset.mostLength));
   });
 
+  // Passkeys: what the page (or the address of its form) offers goes to the device, and its answer into the form.
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-passkey]");
+    if (!button) return;
+    const form = document.getElementById(button.dataset.passkey);
+    const failed = form.querySelector("[data-passkey-failed]");
+    failed.hidden = true;
+    try {
+      const page = document.getElementById("passkey-data");
+      const offer = page ? JSON.parse(page.textContent) : await (await fetch(form.action, { headers: { Accept: "application/json" } })).json();
+      let credential;
+      if (offer.creation_options) {
+        const options = offer.creation_options.publicKey;
+        options.authenticatorSelection = { ...options.authenticatorSelection, residentKey: "required", requireResidentKey: true, userVerification: "required" };
+        credential = await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options) });
+      } else {
+        credential = await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(offer.request_options.publicKey) });
+      }
+      form.elements.credential.value = JSON.stringify(credential.toJSON());
+      form.requestSubmit();
+    } catch {
+      failed.hidden = false;
+    }
+  });
+
   // Live figures: silent while the tab is hidden, while a dialog is open, or while the reader works inside.
   document.addEventListener("htmx:beforeRequest", (event) => {
     const part = event.detail.elt;
