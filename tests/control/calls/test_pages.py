@@ -415,6 +415,12 @@ class TestBuilding:
         assert selectors.call(actor=world.officer, slug="api-2027").name_en == "API Support 2027"
         assert "nobody has looked through" in text_of(client.get("/calls/api-2027/build/"))
 
+    def test_a_call_cannot_be_named_like_a_page(self, world: World) -> None:
+        client = browser(world.officer)
+        sent = {"name_ko": "공고", "programme": "hyperscale", "kind": "pilot"}
+        for name in ("new", "questions", "files", "Not A Name"):
+            assert client.post("/calls/new/empty/", {**sent, "slug": name}).status_code == 422
+
     def test_money_is_whole_won(self, world: World) -> None:
         world.filled()
         one = world.round()

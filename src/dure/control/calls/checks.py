@@ -24,6 +24,8 @@ MAX_MICRO_WON = MAX_KRW * MICRO_WON_PER_WON
 MAX_TEXT = 50_000
 #: Dates beyond this are mistakes, and some could be written but never read again.
 FARTHEST = timedelta(days=36_600)
+#: Pages stand there (`urls`).
+RESERVED = frozenset({"new", "questions", "files"})
 _SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 AUTOMATIC_KEYS = ("most_micro_won", "valid_days", "most_per_group")
@@ -31,7 +33,7 @@ AUTOMATIC_KEYS = ("most_micro_won", "valid_days", "most_per_group")
 
 def slug(text: str) -> str:
     """A call's short name."""
-    if not _SLUG.fullmatch(text):
+    if not _SLUG.fullmatch(text) or text in RESERVED:
         raise Invalid(
             "slug_invalid",
             _("“%(slug)s” cannot be a short name.") % {"slug": text[:80]},

@@ -80,6 +80,11 @@ def step_lines(graph: steps.Graph, round_: Any = None) -> list[StepLine]:
     ]
 
 
+def days_text(days: Any) -> str:
+    """“14 days”; empty for what is no number."""
+    return ngettext("%(n)s day", "%(n)s days", days) % {"n": days} if isinstance(days, int) else ""
+
+
 def _when(step: steps.Step) -> str:
     if step.days is None:
         return ""

@@ -114,6 +114,7 @@ def _steps_context(content: Any, view: selectors.CallView, mistakes: tuple[Mista
                 "number": place + 1,
                 "name": f"s-{item['key']}",
                 "kind_name": steps.kind_name(item["kind"]),
+                "time": paging.days_text(item.get("days")) or step_list.local(item.get("closes_at")),
                 "opens_local": step_list.local(item.get("opens_at")),
                 "closes_local": step_list.local(item.get("closes_at")),
                 "ways": [
