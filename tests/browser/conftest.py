@@ -96,8 +96,13 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
             [sys.executable, "-m", module, *arguments], env=environment, check=True, capture_output=True
         )
     seeded = subprocess.run(
-        [sys.executable, "-m", "browser.seed"], env=environment, check=True, capture_output=True, text=True
+        [sys.executable, "-m", "browser.seed"],
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
     )
+    assert seeded.returncode == 0, f"The seed failed:\n{seeded.stderr[-4000:]}"
     found = Portal(environment["DURE_PORTAL_URL"], environment, json.loads(seeded.stdout))
     log = (folder / "portal.log").open("wb")
     server = subprocess.Popen(

@@ -14,6 +14,7 @@ from uuid import UUID
 import django
 import msgspec
 
+from browser import applications
 from browser.organisations import add_organisations
 from browser.seed_calls import make_calls
 
@@ -87,6 +88,7 @@ def main() -> None:
         ("startup", "정새벽", "saebyeok", ["administrator", "developer"]),
         ("newcomer", "한달래", "dallae", ["administrator", "developer"]),
         ("viewer", "오열람", "saebyeok", ["viewer"]),
+        ("colleague", "배동료", "saebyeok", ["developer"]),
     ]:
         person = identity.add_person(
             actor=system, email=f"{name}@example.kr", name=korean, password=PASSWORD, language="ko"
@@ -197,6 +199,7 @@ def main() -> None:
         identity_selectors.actor_for(person_id=people["startup"].id),
         programme.slug,
     )
+    made = applications.make(system, people, organisations, programme.slug)
     settlement.publish_day_heads()
     settlement.verify_everything()
     json.dump(
@@ -213,6 +216,7 @@ def main() -> None:
             **gateways,
             **more,
             **calls,
+            **made,
         },
         sys.stdout,
     )

@@ -9,6 +9,10 @@ def pages(seed: dict) -> list[tuple[str, str, str]]:
         f"/ledger/{seed['programme']}/",
         seed["key"],
     )
+
+    def application(name: str) -> str:
+        return f"/applications/{seed[name]}/"
+
     return [
         ("home-public", "", "/"),
         ("models", "", "/models/"),
@@ -57,6 +61,27 @@ def pages(seed: dict) -> list[tuple[str, str, str]]:
         ("verify", "", "/verify/"),
         ("notice-settings", "startup", "/notices/settings/"),
         ("forbidden", "startup", "/operations/"),
+        ("applications", "startup", "/applications/"),
+        ("applications-none-match", "startup", "/applications/?q=nothing-like-this"),
+        ("applications-officer", "officer", "/applications/"),
+        ("application-start", "startup", f"/applications/start/{seed['round']}/"),
+        ("application-write", "startup", application("draft") + "write/?section=service"),
+        ("application-write-budget", "startup", application("draft") + "write/?section=money&check=1"),
+        ("application-write-people", "startup", application("draft") + "write/?section=people"),
+        ("application-history", "startup", application("draft") + "fields/plan/"),
+        ("application-writers", "startup", application("draft") + "writers/"),
+        ("application-check", "startup", application("draft") + "check/"),
+        ("application-discard", "startup", application("draft") + "withdraw/"),
+        ("application-submitted", "newcomer", application("submitted")),
+        ("application-receipt", "newcomer", application("submitted") + "receipt/"),
+        ("application-replace", "newcomer", application("submitted") + "write/?section=consents"),
+        ("application-withdraw", "newcomer", application("submitted") + "withdraw/"),
+        ("application-granted", "startup", application("granted") + "receipt/"),
+        ("application-awarded", "startup", application("granted")),
+        ("application-incomplete", "startup", application("incomplete")),
+        ("application-complete", "startup", application("incomplete") + "write/?section=service"),
+        ("application-refused", "newcomer", application("refused")),
+        ("application-viewer", "viewer", application("draft")),
         ("home-officer", "officer", "/"),
         ("awards-officer", "officer", "/awards/"),
         ("programmes", "", "/programmes/"),
@@ -173,6 +198,7 @@ SEEDED = (
     *("busy", "unused", "programme", "key", "silent", "asked", "running", "shared"),
     *("member", "link", "invitation", "invitation_token"),
     *("open_round", "draft_round", "question"),
+    *("round", "draft", "submitted", "granted", "incomplete", "refused"),
 )
 
 #: Names alone, for tests to be named by before there is a seed.

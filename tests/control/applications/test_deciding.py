@@ -61,6 +61,16 @@ def test_nothing_is_decided_before_the_deadline(world: World) -> None:
     )
 
 
+def test_nothing_is_asked_for_while_it_may_still_be_replaced(world: World) -> None:
+    """A request has a clock of its own, which would cut the applicant's time short."""
+    view = world.submitted()
+    refused(
+        Conflict, "deadline_not_reached", services.ask_for_completion, actor=world.officer,
+        application_id=view.id, fields=["story"], reason="더 자세히", due_at=clock.now() + timedelta(days=2),
+    )  # fmt: skip
+    assert world.see(view).state == "submitted"
+
+
 def test_an_adverse_outcome_needs_a_reason_and_rejects(world: World, mails: Any) -> None:
     view = world.submitted()
     world.close(view.round.id)

@@ -4,8 +4,7 @@ Fields are saved one by one or several together, each against the version its wr
 write one application lose nothing of each other's. Sums come out as micro-won, and go in as whole won.
 """
 
-import time
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, BinaryIO, Literal, cast
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from pydantic import AwareDatetime
 
 from dure.contracts.money import MICRO_WON_PER_WON
 from dure.control.applications import selectors, services
+from dure.control.applications.timing import waited
 from dure.control.foundation import files
 from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, actor_of, audience
@@ -161,10 +161,11 @@ class StartIn(Schema):
 
 
 class AnswerIn(Schema):
-    """`base_version` is the version you began from; 0 for a field that was empty."""
+    """`base_version` is the version you began from, 0 for a field that was empty; or `base` is the value itself."""
 
     value: Any = None
     base_version: int = Field(0, ge=0, le=2_000_000_000)
+    base: Any = None
 
 
 class AnswersIn(Schema):
@@ -243,12 +244,6 @@ class DutyOut(Schema):
     count: int
 
 
-def waited(request: Request) -> timedelta:
-    """How long this request has been on its way through the server."""
-    arrived = getattr(request, "arrived", None)
-    return timedelta(seconds=max(0.0, time.monotonic() - arrived)) if arrived is not None else timedelta(0)
-
-
 @router.get("/applications", response={200: PageOut, **ERRORS})
 @audience("signed_in")
 def list_applications(
@@ -298,6 +293,7 @@ def save_answers(request: Request, application_id: UUID, body: AnswersIn) -> obj
         actor=actor_of(request),
         application_id=application_id,
         answers={name: (one.value, one.base_version) for name, one in body.answers.items()},
+        bases={name: one.base for name, one in body.answers.items() if "base" in one.model_fields_set},
         waited=waited(request),
     )
 
@@ -375,7 +371,7 @@ def submit(request: Request, application_id: UUID) -> object:
     actor = actor_of(request)
     done = services.submit(actor=actor, application_id=application_id, waited=waited(request))
     if done.by_rule:
-        services.decide_automatically(application_id)
+        services.decide_at_once(application_id)
     view = selectors.application_line(application_id)
     made = done.submission
     names = [*SubmissionOut.model_fields]

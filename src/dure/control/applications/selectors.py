@@ -251,6 +251,38 @@ def standing(*, organisation_id: UUID, round_id: UUID) -> UUID | None:
     return found.values_list("pk", flat=True).first()
 
 
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """How an application stands, for whoever has it open: what changes is what others did.
+
+    `marks` has a short text for each field that changes whenever the field does: an answer's version, or its files.
+    """
+
+    state: str
+    step: str
+    deadline: datetime | None
+    marks: dict[str, str]
+
+
+def pulse(*, actor: Actor, application_id: UUID) -> Pulse:
+    """For the application's own organisation; asked for every few seconds."""
+    row = _own(actor, application_id)
+    answers = Answer.objects.filter(application=row).values_list("field", "version")
+    marks = {name: str(version) for name, version in answers}
+    there = Attachment.objects.filter(application=row, removed_at=None).order_by("added_at", "pk")
+    for name, attachment_id in there.values_list("field", "pk"):
+        marks[name] = f"{marks[name]}-{attachment_id.hex[-8:]}" if name in marks else attachment_id.hex[-8:]
+    request = CompletenessRequest.objects.filter(application=row, answered_at=None, expired_at=None).first()
+    closes_at = calls.rounds_by_id({row.round_id})[row.round_id].closes_at
+    deadline = request.due_at if request else max(filter(None, (closes_at, row.extended_until)), default=None)
+    return Pulse(row.state, row.step, deadline, marks)
+
+
+def form_for(*, actor: Actor, application_id: UUID) -> forms.Form:
+    """The form that an application of one's own organisation is written in."""
+    return calls.form_of(_own(actor, application_id).form_version_id)
+
+
 def answers_of(application_id: UUID) -> dict[str, Any]:
     return dict(Answer.objects.filter(application_id=application_id).values_list("field", "value"))
 
@@ -266,9 +298,7 @@ def files_of(application_id: UUID) -> dict[str, list[dict[str, Any]]]:
 
 def revisions(*, actor: Actor, application_id: UUID, field: str) -> list[AnswerView]:
     """Every state one field has had, newest first; its writers' organisation alone sees them."""
-    row = _visible(actor, application_id)
-    if not rules.is_own(actor, row.organisation_id):
-        raise NotFound(code="application_not_found")
+    row = _own(actor, application_id)
     found = AnswerRevision.objects.filter(answer__application=row, answer__field=field).order_by("-version")
     return [AnswerView(field, one.value, one.version, one.at, one.by_name) for one in found[:100]]
 
@@ -564,6 +594,14 @@ def _visible(actor: Actor, application_id: UUID) -> Application:
     if row is None or not rules.may_see(
         actor, organisation_id=row.organisation_id, agency_id=row.agency_id, state=row.state
     ):
+        raise NotFound(_("There is no such application."), code="application_not_found")
+    return row
+
+
+def _own(actor: Actor, application_id: UUID) -> Application:
+    """What its own organisation alone may ask about."""
+    row = _visible(actor, application_id)
+    if not rules.is_own(actor, row.organisation_id):
         raise NotFound(_("There is no such application."), code="application_not_found")
     return row
 

@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("dure.control.identity.urls")),
     path("", include("dure.control.calls.urls")),
     path("", include("dure.control.programmes.urls")),
+    path("", include("dure.control.applications.urls")),
     path("", include("dure.control.catalogue.urls")),
     path("", include("dure.control.portal.ledger_urls")),
     path("", include("dure.control.settlement.urls")),

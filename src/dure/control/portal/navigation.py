@@ -31,6 +31,13 @@ def _operator(actor: Actor) -> bool:
     return actor.has("operator")
 
 
+def _applies(actor: Actor) -> bool:
+    """Whoever has applications: those who apply, and those who were applied to."""
+    return actor.has("officer", "auditor") or (
+        actor.organisation_id is not None and not actor.is_platform and actor.organisation_kind != "provider"
+    )
+
+
 def _has_awards(actor: Actor) -> bool:
     return actor.has("officer", "auditor") or (
         _signed_in(actor) and actor.organisation_kind not in {None, "provider"} and not actor.is_platform
@@ -63,6 +70,7 @@ class MenuItem:
 ENTRIES = (
     Entry(_("My work"), "portal:home", "home", _signed_in),
     Entry(pgettext_lazy("support", "Calls"), "calls:calls", "calls"),
+    Entry(_("Applications"), "applications:applications", "applications", _applies),
     Entry(_("Awards"), "programmes:awards", "awards", _has_awards),
     Entry(_("Programmes"), "programmes:programmes", "programmes"),
     Entry(_("Earnings"), "settlement:earnings", "earnings", _provider),

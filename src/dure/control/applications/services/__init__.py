@@ -2,6 +2,7 @@
 
 from dure.control.applications.services.clockwork import (
     close_due,
+    decide_at_once,
     decide_automatically,
     decide_waiting,
     expire_requests,
@@ -40,6 +41,7 @@ __all__ = [
     "award",
     "close_due",
     "decide",
+    "decide_at_once",
     "decide_automatically",
     "decide_waiting",
     "detach",

@@ -179,6 +179,11 @@ def decide_waiting(*, limit: int = 500) -> int:
     return sum(_each(decide_automatically, one) for one in waiting)
 
 
+def decide_at_once(application_id: UUID) -> bool:
+    """What follows a submission: a refusal here leaves the application submitted, for a person to look at."""
+    return bool(_each(decide_automatically, application_id))
+
+
 def decide_automatically(application_id: UUID) -> bool:
     """Grant a small request if the published rule allows it; otherwise it waits for an officer, with the reason on record.
 

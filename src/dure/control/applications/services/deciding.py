@@ -87,16 +87,22 @@ def advance(*, actor: Actor, application_id: UUID, outcome: str, reason: str = "
     step = round_.graph.step(row.step)
     if step is None or step.kind in {"decision", "award", "report", "closing"}:
         raise Conflict("step_has_own_verb", _("This step is left by a decision or an award."))
-    if step.kind == "application" and in_time(rows.database_moment(), rows.deadline(row, round_, None)):
+    _not_while_it_is_written(row, round_)
+    _outcome_known(step, outcome)
+    reason = reason_of(reason, needed=outcome in ADVERSE)
+    leave(row, round_, actor=actor, outcome=outcome, reason=reason)
+    return selectors.application(actor=actor, application_id=row.pk)
+
+
+def _not_while_it_is_written(row: Application, round_: RoundView) -> None:
+    if row.step == rows.first_step(round_) and in_time(
+        rows.database_moment(), rows.deadline(row, round_, None)
+    ):
         raise Conflict(
             "deadline_not_reached",
             _("The applicant may still replace the application until the deadline."),
             remedy=_("Wait until the deadline has passed."),
         )
-    _outcome_known(step, outcome)
-    reason = reason_of(reason, needed=outcome in ADVERSE)
-    leave(row, round_, actor=actor, outcome=outcome, reason=reason)
-    return selectors.application(actor=actor, application_id=row.pk)
 
 
 #: Outcomes against the applicant, who reads why.
@@ -152,6 +158,7 @@ def ask_for_completion(
 ) -> ApplicationView:
     """Ask for what is missing or wrong. Only the named fields open again (all, where none is named)."""
     row = rows.locked_for_deciding(actor, application_id)
+    _not_while_it_is_written(row, calls.round_for(actor=_SYSTEM, round_id=row.round_id))
     now = clock.now()
     reason = reason_of(reason)
     if not now < due_at <= now + LONGEST_REQUEST:

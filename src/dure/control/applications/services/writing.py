@@ -139,10 +139,15 @@ def save_answer(
     value: Any,
     base_version: int = 0,
     waited: timedelta = timedelta(0),
+    bases: Mapping[str, Any] | None = None,
 ) -> Saved:
     """Save one field. `base_version` is the version its writer began from, 0 for an empty field."""
     (saved,) = save_answers(
-        actor=actor, application_id=application_id, answers={field: (value, base_version)}, waited=waited
+        actor=actor,
+        application_id=application_id,
+        answers={field: (value, base_version)},
+        waited=waited,
+        bases=bases,
     )
     return saved
 
@@ -154,8 +159,13 @@ def save_answers(
     application_id: UUID,
     answers: Mapping[str, tuple[Any, int]],
     waited: timedelta = timedelta(0),
+    bases: Mapping[str, Any] | None = None,
 ) -> list[Saved]:
-    """Save several fields, all or none; each as `save_answer` does."""
+    """Save several fields, all or none; each as `save_answer` does.
+
+    `bases` has what a writer began from where that was never saved as such: who types on while their text is
+    being merged with another's began from what they sent, not from what became of it.
+    """
     row = rows.locked_for_writing(actor, application_id)
     round_ = calls.round_for(actor=Actor.system("application"), round_id=row.round_id)
     moment = rows.still_open(row, round_, waited=waited)
@@ -166,7 +176,8 @@ def save_answers(
     saved = []
     for name, (value, base) in sorted(answers.items()):
         _storable(name, value, wrong := tuple(one for one in problems if one.field == name))
-        saved.append(_save(row, form, name, value, base, actor, moment, wrong))
+        begun = (bases[name],) if bases and name in bases else ()
+        saved.append(_save(row, form, name, value, base, actor, moment, wrong, begun))
     _summarise(row, form)
     return saved
 
@@ -211,6 +222,7 @@ def _save(
     actor: Actor,
     moment: datetime,
     problems: tuple[forms.Problem, ...],
+    begun: tuple[Any, ...] = (),
 ) -> Saved:
     answer = Answer.objects.filter(application=row, field=name).first()
     if answer is None:
@@ -221,23 +233,28 @@ def _save(
         return Saved(name, value, answer.version, problems=problems)
     if value == answer.value:
         return Saved(name, value, answer.version, problems=problems)
-    merged = conflict = False
-    if base_version != answer.version:
-        value, merged, conflict = _merge(form, answer, value, base_version)
+    sent, conflict = value, False
+    if begun or base_version != answer.version:
+        value, conflict = _merge(form, answer, value, begun or _as_saved(answer, base_version))
     if value == answer.value:
         return Saved(name, value, answer.version, merged=True, problems=problems)
     answer.value, answer.version = value, answer.version + 1
     answer.updated_at, answer.updated_by_name = moment, actor.name[:200]
     answer.save(update_fields=["value", "version", "updated_at", "updated_by_name"])
     _remember(answer, actor)
-    return Saved(name, value, answer.version, merged, conflict, problems)
+    return Saved(name, value, answer.version, value != sent, conflict, problems)
 
 
-def _merge(form: forms.Form, answer: Answer, mine: Any, base_version: int) -> tuple[Any, bool, bool]:
-    """The value of both, that it is one of both, and whether a person has to look. Single values are not merged."""
+def _as_saved(answer: Answer, version: int) -> tuple[Any]:
+    """What stood there as that version; nothing for a version that never was."""
+    found = AnswerRevision.objects.filter(answer=answer, version=version).values_list("value", flat=True)
+    return (found.first(),)
+
+
+def _merge(form: forms.Form, answer: Answer, mine: Any, begun: tuple[Any, ...]) -> tuple[Any, bool]:
+    """The value of both, and whether a person has to look. Single values are not merged."""
     field = form.field(answer.field)
-    base = AnswerRevision.objects.filter(answer=answer, version=base_version).values_list("value", flat=True)
-    found = forms.merge_answer(field, base.first(), mine, answer.value) if field else None
+    found = forms.merge_answer(field, begun[0], mine, answer.value) if field else None
     if found is None or found.theirs is not None:
         raise Conflict(
             "answer_changed_meanwhile",
@@ -247,7 +264,7 @@ def _merge(form: forms.Form, answer: Answer, mine: Any, base_version: int) -> tu
             remedy=_("Compare both, then keep yours or theirs."),
             data={"value": answer.value, "version": answer.version, "by": answer.updated_by_name},
         )
-    return found.value, True, not found.clean
+    return found.value, not found.clean
 
 
 def _remember(answer: Answer, actor: Actor) -> None:
@@ -261,13 +278,16 @@ def _remember(answer: Answer, actor: Actor) -> None:
 
 
 def _summarise(row: Application, form: forms.Form) -> None:
-    """What lists show: the title (the form's first line of text) and the sum asked for."""
+    """What lists show: the title (the form's first line of text that is no contact's) and the sum asked for."""
     answers = selectors.answers_of(row.pk)
     title = next(
         (
             str(answers[field.key])
             for field in form.fields
-            if field.kind == "text" and isinstance(answers.get(field.key), str) and answers[field.key].strip()
+            if field.kind == "text"
+            and not field.key.startswith("contact")
+            and isinstance(answers.get(field.key), str)
+            and answers[field.key].strip()
         ),
         "",
     )

@@ -1,0 +1,1 @@
+"""The applicant's pages. Officers have a desk of their own."""
