@@ -6,7 +6,7 @@ from typing import Any
 
 from django import template
 from django.utils.dateparse import parse_datetime
-from django.utils.translation import gettext, pgettext
+from django.utils.translation import gettext
 
 from dure.control.applications import words
 from dure.control.calls import steps
@@ -25,21 +25,6 @@ class Badge:
 @register.filter
 def application_badge(state: str) -> Badge:
     return Badge(words.STATE_NAMES.get(state, state), words.STATE_STYLES.get(state, "bg-light-gray"))
-
-
-_FINDING_STYLES = {"met": "bg-light-success", "not_met": "bg-light-danger"}
-
-
-@register.filter
-def rule_badge(state: str) -> Badge:
-    """Whether a rule is met."""
-    names = {
-        "met": pgettext("finding", "met"),
-        "not_met": pgettext("finding", "not met"),
-        "needs_document": pgettext("finding", "needs a document"),
-        "unknown": pgettext("finding", "not stated"),
-    }
-    return Badge(names.get(state, state), _FINDING_STYLES.get(state, "bg-light-warning"))
 
 
 @register.filter
