@@ -7,7 +7,7 @@ import click
 from dure.cli import _context
 
 #: Requests that may wait inside for one of the few turns, so that it is known when they came.
-_WAITING_ROOM = 256
+_WAITING_ROOM = 1_024
 
 
 @click.command()
