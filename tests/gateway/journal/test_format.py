@@ -252,9 +252,10 @@ def test_a_closed_frame_made_of_its_parties_says_the_same(
         "input_tokens": tokens, "output_tokens": tokens, "cached_tokens": 0, "cost_micro_won": cost,
         "opened_at": 1_767_225_600_000_001, "closed_at": 1_767_225_600_000_009,
     }  # fmt: skip
+    first = uncommon.get("first_byte_at")
     frame = parties(model).closed(
         both(7), 3, "truncated", 200, True, estimated, Quantities(tokens, tokens), cost,
-        said["opened_at"], said["closed_at"], uncommon,
+        said["opened_at"], said["closed_at"], first, {name: of for name, of in uncommon.items() if name != "first_byte_at"},
     )  # fmt: skip
     (read,) = Decoder().feed(header() + frame)
     assert (read.kind, journal.closed_sequence(read.payload)) == (journal.Kind.CLOSED, 3)

@@ -5,6 +5,7 @@ times follow the monotonic clock from the wall time of its opening, so that a st
 answer before its question.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from dure.contracts.usage import Attempt, UsageStatus
@@ -195,10 +196,11 @@ class Charge:
         http_status: int,
         estimated: bool = False,
         error_code: str = "",
+        written: Callable[[], None] | None = None,
     ) -> int:
-        """Settle the hold and journal the record; what was charged. `counted` None: nothing is charged."""
-        gateway = self._gateway
-        call, offer = self._call, self._offer
+        """Settle the hold and journal the record; what was charged. `counted` None: nothing is charged. `written` is
+        called once the record is written."""
+        gateway, offer = self._gateway, self._offer
         uncommon: dict[str, Any] = {}
         cost = 0
         if counted is None:
@@ -208,8 +210,6 @@ class Charge:
             if counted.units or offer.tariff.request:
                 uncommon["units"] = recorded_units(counted, offer.tariff)
         charged, uncovered = gateway.keeper.settle(self.escrow, self.hold, cost)
-        if self.first_byte_at is not None:
-            uncommon["first_byte_at"] = self.first_byte_at
         if uncovered:
             uncommon["uncovered_micro_won"] = uncovered
         if error_code:
@@ -223,21 +223,22 @@ class Charge:
                 self.permit.settle(counted.input + counted.output)
             else:
                 self.permit.cancel()
+        opened_at = self._opened_at
         journal = gateway.journal
-        parties = offer.parties.get(route) or offer.parties_at(route)
-        self.closed = frame = parties.closed(
+        self.closed = frame = (offer.parties.get(route) or offer.parties_at(route)).closed(
             self.request_id,
             journal.next_sequence,
             status,
             http_status,
-            call.stream,
+            self._call.stream,
             estimated,
             counted,
             charged,
-            self._opened_at,
-            self._opened_at + int((now - self._opened_loop) * 1_000_000),
+            opened_at,
+            opened_at + int((now - self._opened_loop) * 1_000_000),
+            self.first_byte_at,
             uncommon,
         )
-        journal.append(frame)
+        journal.append(frame, written)
         gateway.metrics.closed(status, counted, charged, uncovered)
         return charged

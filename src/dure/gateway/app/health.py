@@ -74,7 +74,7 @@ class DeploymentHealth:
         self._now = _Half()
         self._past = _Half()
 
-    def answered(self, *, first_byte_us: int, total_us: int) -> None:
+    def answered(self, first_byte_us: int, total_us: int) -> None:
         half = self._now
         half.requests += 1
         half.first_byte.add(first_byte_us)

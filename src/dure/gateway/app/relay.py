@@ -11,6 +11,7 @@ how an answer passes by that is relayed as it comes in `app.streaming`. It may g
 provider's first byte. What happens after that is a charge or an error, never a second try.
 """
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from dure.contracts.usage import UsageStatus
@@ -53,6 +54,7 @@ class Relay:
         "_answer_bytes",
         "_call",
         "_client_full",
+        "_cost",
         "_pieces",
         "_stream",
         "_upstream",
@@ -68,8 +70,9 @@ class Relay:
         "request",
     )
 
-    #: A whole answer that waits for its record: status, body, type, further header lines, and what it cost.
-    _answer: tuple[int, bytes, bytes, bytes, int]
+    #: A whole answer that waits for its record: status, body, type, further header lines; and what it cost.
+    _answer: tuple[int, bytes, bytes, bytes]
+    _cost: int
 
     def __init__(
         self,
@@ -213,22 +216,22 @@ class Relay:
 
     def upstream_chunk(self, connection: UpstreamConnection, chunk: bytes, at: int) -> None:
         """One whole chunk of the answer's body, which is in it from `at` to the last two bytes."""
-        stream = self._stream
+        stream, client = self._stream, self.client
         if (
-            stream is not None
-            and stream.flows
-            and self.phase == "answering"
-            and stream.scanner.passes(chunk)
-            and (client := self.client) is not None
+            stream is None
+            or client is None
+            or not stream.flows
+            or self.phase != "answering"
+            or not stream.scanner.passes(chunk)
         ):
-            now = self.gateway.now()
-            if not self._client_full:
-                self.deadline = now + self.attempts.route.idle_seconds
-            stream.relayed_bytes += len(chunk) - at - 2
-            client.transport.write(chunk)
-            self.charge.progress(stream.scanner.relayed_tokens, stream.relayed_bytes, now)
-        else:
             self.upstream_data(connection, chunk[at:-2], False)
+            return
+        client.transport.write(chunk)
+        stream.relayed_bytes += len(chunk) - at - 2
+        now = self.gateway.now()
+        if not self._client_full:
+            self.deadline = now + stream.idle_seconds
+        self.charge.progress(stream.scanner.relayed_tokens, stream.relayed_bytes, now)
 
     def upstream_data(self, connection: UpstreamConnection, data: bytes, complete: bool) -> None:
         now = self.gateway.now()
@@ -293,29 +296,25 @@ class Relay:
         content_type = headers.get(b"content-type", http1.JSON)
         counted = self.endpoint.meter(self._call, body, content_type)
         charged_by = counted or self.endpoint.count(self._call, self.charge.bounds, body)
-        cost = self.close("completed", charged_by, estimated=counted is None, http_status=status)
         # The connection may serve somebody else by the time the record is written.
-        self._answer = (
-            status,
-            body,
-            content_type,
-            http1.forwarded(http1.FORWARDED_RESPONSE_HEADERS, headers),
-            cost,
+        forwarded = http1.forwarded(http1.FORWARDED_RESPONSE_HEADERS, headers)
+        self._answer = (status, body, content_type, forwarded)
+        self._cost = self.close(
+            "completed", charged_by, status, estimated=counted is None, written=self._send_whole
         )
-        self.gateway.journal.after_write(self._send_whole)
 
     def _send_whole(self) -> None:
         client = self.client
         if client is None:
             return
-        status, body, content_type, forwarded, cost = self._answer
+        status, body, content_type, forwarded = self._answer
         head = http1.plain_head(
             status,
             date=self.gateway.date,
             content_type=content_type,
             length=len(body),
             headers=b"x-dure-cost-micro-won: %d\r\nx-dure-award-left-micro-won: %d\r\n%b%b"
-            % (cost, self.charge.escrow.left, self.own_headers(), forwarded),
+            % (self._cost, self.charge.escrow.left, self.own_headers(), forwarded),
             close=client.closes_after(self.request),
         )
         client.respond(head + body)
@@ -405,11 +404,11 @@ class Relay:
     def cut(self, status: UsageStatus, http_status: int, error_code: str) -> None:
         """An answer that did not come whole: charged by the provider's count if it came, else by ours."""
         counted, estimated = (None, True) if self._stream is None else self._stream.due()
-        self.close(status, counted, estimated=estimated, http_status=http_status, error_code=error_code)
+        self.close(status, counted, http_status, estimated=estimated, error_code=error_code)
 
     def _fail(self, refusal: Refusal, body: bytes | None = None) -> None:
         """Nothing usable came and nothing was relayed: an error, and no charge."""
-        self.close("failed", None, http_status=refusal.status, error_code=refusal.code)
+        self.close("failed", None, refusal.status, error_code=refusal.code)
         self.gateway.journal.after_write(lambda: self.refuse(refusal, body))
 
     def refuse(self, refusal: Refusal, body: bytes | None = None) -> None:
@@ -467,12 +466,13 @@ class Relay:
         self,
         status: UsageStatus,
         counted: Quantities | None,
-        *,
         http_status: int,
+        *,
         estimated: bool = False,
         error_code: str = "",
+        written: Callable[[], None] | None = None,
     ) -> int:
-        """Settle and journal, once per request; what was charged."""
+        """Settle and journal, once per request; what was charged. `written` is called when that is on record."""
         attempts = self.attempts
         now = self.gateway.now()
         if self.phase == "sending":
@@ -485,10 +485,8 @@ class Relay:
         if self._stream is not None:
             self.gateway.open_streams -= 1
         if status == "completed":
-            attempts.route.health.answered(
-                first_byte_us=self.charge.first_byte_us,
-                total_us=int((now - self.request.received_at) * 1_000_000),
-            )
+            total_us = int((now - self.request.received_at) * 1_000_000)
+            attempts.route.health.answered(self.charge.first_byte_us, total_us)
         return self.charge.close(
             status,
             counted,
@@ -499,6 +497,7 @@ class Relay:
             http_status=http_status,
             estimated=estimated,
             error_code=error_code,
+            written=written,
         )
 
     def done(self, http_status: int, error_code: str = "") -> None:

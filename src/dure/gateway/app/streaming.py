@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 class Stream:
-    """What of an answer has been relayed. `flows`: its head is out, and chunks may follow as they come."""
+    """What of an answer has been relayed. `flows`: its head is out, and chunks may follow as they come; so long apart
+    as `idle_seconds`."""
 
-    __slots__ = ("_head_sent", "_http11", "_relay", "flows", "relayed_bytes", "scanner")
+    __slots__ = ("_head_sent", "_http11", "_relay", "flows", "idle_seconds", "relayed_bytes", "scanner")
 
     def __init__(self, relay: "Relay", scanner: Scanner) -> None:
         self._relay = relay
@@ -27,6 +28,7 @@ class Stream:
         self._http11 = relay.request.head.http11
         self.scanner = scanner
         self.flows = False
+        self.idle_seconds = relay.attempts.route.idle_seconds
         self.relayed_bytes = 0
 
     @property
@@ -82,7 +84,7 @@ class Stream:
                 last = None if event is None else passed + event
         else:
             relay.attempts.route.state.succeeded(relay.attempts.taken_at)
-            relay.close("completed", self._followed(), estimated=scanner.counted is None, http_status=200)
+            relay.close("completed", self._followed(), 200, estimated=scanner.counted is None)
         if not complete:
             # The provider still has to end its message before the connection can be used again.
             relay.wait_for_the_tail(now)

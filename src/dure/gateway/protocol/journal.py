@@ -240,17 +240,19 @@ class Parties:
         cost_micro_won: int,
         opened_at: int,
         closed_at: int,
-        uncommon: dict[str, Any],
+        first_byte_at: int | None,
+        uncommon: dict[str, Any] | None,
     ) -> bytes:
         """The frame of `UsageRecord` with these values; `uncommon` are those that most records leave at their default."""
         return encode_frame(
             CLOSED,
             b'%b{"request_id":"%b","sequence":%d,%b,"status":"%b","http_status":%d,"streamed":%b,"estimated":%b,'
-            b'"input_tokens":%d,"output_tokens":%d,"cached_tokens":%d,"cost_micro_won":%d,"opened_at":%d,"closed_at":%d%b}'
+            b'"input_tokens":%d,"output_tokens":%d,"cached_tokens":%d,"cost_micro_won":%d,"opened_at":%d,"closed_at":%d%b%b}'
             % (
                 _CLOSED_START.pack(sequence, request_id.raw), request_id.text, sequence, self._alike, status.encode(),
                 http_status, b"true" if streamed else b"false", b"true" if estimated else b"false",
                 counted.input, counted.output, counted.cached, cost_micro_won, opened_at, closed_at,
+                b"" if first_byte_at is None else b',"first_byte_at":%d' % first_byte_at,
                 b"," + _encode_json(uncommon)[1:-1] if uncommon else b"",
             ),
         )  # fmt: skip

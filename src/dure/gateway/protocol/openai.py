@@ -10,7 +10,7 @@ from dure.gateway.protocol.calls import UNREADABLE, encode_fields
 from dure.gateway.protocol.dialects import Timings, Usage, openai_quantities
 from dure.gateway.protocol.errors import INVALID_REQUEST, SERVER
 from dure.gateway.protocol.metering import Quantities, estimated_tokens
-from dure.gateway.protocol.sse import EventScanner, payload
+from dure.gateway.protocol.sse import CHUNK_ENDS, EventScanner, payload
 
 #: How llama.cpp begins what it says, with status 500, of a request that it cannot read.
 _FAULTS_OF_THE_CALLER = (
@@ -184,6 +184,27 @@ class ChunkScanner(EventScanner):
         super().__init__()
         self._hide_usage = hide_usage
 
+    def passes(self, chunk: bytes) -> bool:
+        # What `special` and `pieces` say, for how nearly every chunk is written: one event with one text and no usage.
+        # `find` is asked rather than `in`, which first takes the bytes for a number and makes an error of that.
+        usage = chunk.count(b'"usage"')
+        if (
+            (usage and usage != chunk.count(b'"usage":null') + chunk.count(b'"usage": null'))
+            or self._held
+            or self._flowing
+            or not chunk.endswith(CHUNK_ENDS)
+            or chunk.find(b'"error"') >= 0
+        ):
+            return False
+        texts = chunk.count(b'"content":"') or chunk.count(b'"content": "')
+        events = chunk.count(b"data:")
+        if (texts != 1 or events != 1) and chunk.find(b"[DONE]") >= 0:
+            return False
+        if texts != events or chunk.find(b'""') >= 0:
+            texts = self.pieces(chunk)
+        self.relayed_tokens += texts
+        return True
+
     def pieces(self, data: bytes) -> int:
         # One text for each event is what nearly every chunk is, and counting is far cheaper than matching.
         texts = data.count(b'"content":"')
@@ -192,7 +213,7 @@ class ChunkScanner(EventScanner):
         return len(self.content.findall(data))
 
     def special(self, data: bytes) -> bool:
-        return b"[DONE]" in data or b'"error"' in data or _mentions_usage(data)
+        return data.find(b"[DONE]") >= 0 or data.find(b'"error"') >= 0 or _mentions_usage(data)
 
     def look(self, event: bytes) -> bool:
         if _mentions_usage(event) or b'"error"' in event:

@@ -23,7 +23,9 @@ class TypedEventScanner(EventScanner):
     decode: ClassVar[Any]
 
     def special(self, data: bytes) -> bool:
-        return b'"usage"' in data or b'"error"' in data or b".done" in data or b"[DONE]" in data
+        # `find` rather than `in`, which first takes the bytes for a number and makes an error of that.
+        find = data.find
+        return find(b'"usage"') >= 0 or find(b'"error"') >= 0 or find(b".done") >= 0 or find(b"[DONE]") >= 0
 
     def look(self, event: bytes) -> bool:
         data = payload(event)
