@@ -1,0 +1,3 @@
+from dure.gateway import native
+
+native.prefer()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dure.gateway.protocol import journal
+from dure.gateway.protocol import frames, journal
 from dure.gateway.protocol.journal import Damage, Decoder, Frame
 from dure.gateway.protocol.metering import Quantities
 
@@ -209,17 +209,17 @@ MODELS = st.sampled_from(["small", "100 % sure", 'a "quoted" name', "모델/한�
 COUNTS = st.integers(0, 2**62)
 
 
-def parties(model: str) -> journal.Parties:
+def parties(model: str) -> frames.Parties:
     like = opened(1, model=model)
-    return journal.Parties(
+    return frames.Parties(
         award=like.award, key=like.key, model=model, deployment=like.deployment, provider=like.provider,
         price=like.price, endpoint=like.endpoint, meters=like.meters,
     )  # fmt: skip
 
 
-def both(number: int) -> journal.RequestId:
+def both(number: int) -> frames.RequestId:
     identifier = request_id(number)
-    return journal.RequestId(identifier.bytes, str(identifier).encode())
+    return frames.RequestId(identifier.bytes, str(identifier).encode())
 
 
 @given(model=MODELS, streamed=st.booleans(), units=st.dictionaries(st.sampled_from(["image", "second"]), COUNTS),

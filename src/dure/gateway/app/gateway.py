@@ -22,8 +22,8 @@ from dure.gateway.io.credentials import CredentialMissing, resolve
 from dure.gateway.io.upstream import UpstreamPool, UpstreamPools, origin_of
 from dure.gateway.protocol.directory import Directory
 from dure.gateway.protocol.endpoints import ENDPOINTS
+from dure.gateway.protocol.frames import RequestId
 from dure.gateway.protocol.http1 import upstream_head_start
-from dure.gateway.protocol.journal import RequestId
 from dure.gateway.protocol.routing import DeploymentState, RetryBudget, choose, share_of
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from dure.contracts.directory import AwardEntry, Endpoint, KeyEntry, ModelEntry, Price
 from dure.gateway.app.gateway import Route
-from dure.gateway.protocol.journal import Parties
+from dure.gateway.protocol.frames import Parties
 from dure.gateway.protocol.metering import Tariff
 
 #: Beyond so many they are forgotten, so that many keys do not fill the memory.

@@ -12,6 +12,7 @@ from dure.gateway.app.admission import admit
 from dure.gateway.app.charge import Charge
 from dure.gateway.app.ended import Ended
 from dure.gateway.app.gateway import Gateway
+from dure.gateway.app.model_views import ModelList, ModelView
 from dure.gateway.app.offers import MOST_CALLERS, NEVER, Caller, Offer
 from dure.gateway.app.permit import Permit
 from dure.gateway.app.relay import Relay
@@ -34,24 +35,6 @@ _METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 MODELS_PREFIX = b"/v1/models/"
 #: Where clients understand Anthropic's errors and no others.
 _MESSAGES = ENDPOINTS["messages"].path.encode()
-
-
-class ModelView(msgspec.Struct):
-    """A model in OpenAI's list shape, with its ceilings and present price beside it."""
-
-    id: str
-    created: int
-    owned_by: str
-    context_length: int
-    max_output_tokens: int
-    endpoints: tuple[str, ...]
-    price_micro_won_per_million: dict[str, int]
-    object: str = "model"
-
-
-class ModelList(msgspec.Struct):
-    data: list[ModelView]
-    object: str = "list"
 
 
 Handler = Callable[[Request, ClientConnection], None]

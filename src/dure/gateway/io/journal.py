@@ -21,9 +21,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 from uuid import UUID
 
-from dure.gateway.protocol import journal
+from dure.gateway.protocol import frames, journal
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ _SEGMENT_NAME = re.compile(r"([0-9]{1,18})" + re.escape(SEGMENT_SUFFIX))
 _WRITE_RETRY_SECONDS = 0.1
 _CLOSE_SECONDS = 5.0
 _KIND_AT = 2
-_CLOSED = journal.CLOSED
+_CLOSED = frames.CLOSED
 _SEQUENCE_AT = journal.FRAME_HEAD_BYTES
 _sequence_in = struct.Struct("<Q").unpack_from
 _FRAMES_PER_WRITE = 1000  # below IOV_MAX
@@ -87,6 +88,16 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
+class Syncer(Protocol):
+    """What makes written frames durable."""
+
+    def written(self, data: bytes) -> None: ...
+
+    def move_to(self, descriptor: int, old: int) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 class JournalWriter:
     """Appends frames for the process whose uuid is the folder's name. Belongs to `loop`'s thread.
 
@@ -130,7 +141,7 @@ class JournalWriter:
         self._open_segment(starting)
         starting.rename(folder)
         sync_folder(folder.parent)
-        self._syncer = _Syncer(self._descriptor, sync_interval_ms / 1000, self._sync_failed)
+        self._syncer: Syncer = _Syncer(self._descriptor, sync_interval_ms / 1000, self._sync_failed)
         self._keep_ballast()
 
     # Appending
@@ -348,8 +359,8 @@ class _Syncer:
         self._retired: list[int] = []
         self._dirty = threading.Event()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="journal-sync", daemon=True)
-        self._thread.start()
+        self._syncing = threading.Thread(target=self._run, name="journal-sync", daemon=True)
+        self._syncing.start()
 
     def written(self, data: bytes) -> None:
         self._unsynced.append(data)
@@ -365,7 +376,7 @@ class _Syncer:
     def stop(self) -> None:
         self._stopping.set()
         self._dirty.set()
-        self._thread.join()
+        self._syncing.join()
 
     def _run(self) -> None:
         while not self._stopping.is_set():

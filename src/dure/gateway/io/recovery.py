@@ -20,6 +20,7 @@ from dure.contracts.usage import UsageRecord
 from dure.gateway.io.journal import segment_path, segments, sync_folder
 from dure.gateway.io.journal_tail import JournalDamaged
 from dure.gateway.protocol import journal
+from dure.gateway.protocol.frames import encode_frame
 from dure.gateway.protocol.journal import Damage, Decoder, Kind
 
 DAMAGED_NAME = "damaged"
@@ -144,7 +145,7 @@ def _lay_out_anew(found: Scan, *, posted: int) -> Recovered:
     beyond = range(last + 1, last + 1 + max(0, len(found.open) - len(missing)))
     interrupted = _interrupted(found, [*missing, *beyond])
     lost = [lost_record(sequence, found.last_written_at) for sequence in missing[len(interrupted) :]]
-    frames = {number: journal.encode_frame(Kind.CLOSED, payload) for number, payload in found.closed.items()}
+    frames = {number: encode_frame(Kind.CLOSED, payload) for number, payload in found.closed.items()}
     frames |= {record.sequence: journal.encode_closed(record) for record in (*interrupted, *lost)}
     kept = found.folder / DAMAGED_NAME
     kept.mkdir(exist_ok=True)

@@ -9,25 +9,17 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
-from dure.gateway.io.tls import TlsUnusable, client_context
+from dure.gateway.io.connecting import Origin, open_connection
+from dure.gateway.io.tls import client_context
 from dure.gateway.protocol.http_answer import AnswerReader
+
+__all__ = ["Origin", "UpstreamConnection", "UpstreamPool", "UpstreamPools", "User", "origin_of"]
 
 IDLE_SECONDS = 30.0
 MAX_IDLE = 1024
-
-
-class Origin(NamedTuple):
-    host: str
-    port: int
-    tls: bool
-
-    @property
-    def authority(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
 
 
 def origin_of(base_url: str) -> tuple[Origin, str]:
@@ -219,27 +211,12 @@ class UpstreamPool:
 
     def connect(self, user: User, timeout_seconds: float) -> None:
         """A fresh connection, later, through `user.upstream_ready` or `user.upstream_unreachable`."""
-        task = self._loop.create_task(self._connect(user, timeout_seconds))
+        opened = partial(UpstreamConnection, self)
+        task = self._loop.create_task(
+            open_connection(self._loop, self.origin, self._tls, opened, user, timeout_seconds)
+        )
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
-
-    async def _connect(self, user: User, timeout_seconds: float) -> None:
-        origin = self.origin
-        try:
-            context = self._tls() if origin.tls else None
-            async with asyncio.timeout(timeout_seconds):
-                _, connection = await self._loop.create_connection(
-                    lambda: UpstreamConnection(self), origin.host, origin.port, ssl=context
-                )
-        except TimeoutError:
-            user.upstream_unreachable(f"no connection within {timeout_seconds:g} s")
-        except TlsUnusable:
-            user.upstream_unreachable("the gateway's own certificate or authorities cannot be used")
-        except (OSError, ssl.SSLError, UnicodeError) as error:
-            reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
-            user.upstream_unreachable(reason)
-        else:
-            user.upstream_ready(connection)
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """A connection without a request, for the next one."""

@@ -76,7 +76,7 @@ def forwarded(allowed: frozenset[bytes], headers: dict[bytes, bytes]) -> bytes:
     """Those of `headers` that may cross the gateway, as lines."""
     if allowed.isdisjoint(headers):
         return b""
-    return b"".join(b"%b: %b\r\n" % (name, headers[name]) for name in allowed & headers.keys())
+    return b"".join([b"%b: %b\r\n" % (name, headers[name]) for name in allowed if name in headers])
 
 
 def header_lines(headers: tuple[tuple[str, str], ...]) -> bytes:

@@ -23,12 +23,14 @@ import struct
 import zlib
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from dure.contracts.usage import UsageRecord
+from dure.gateway.protocol import frames
+from dure.gateway.protocol.frames import CLOSED_START, MARKER, MAX_PAYLOAD_BYTES, encode_frame
 from dure.gateway.protocol.metering import (
     NO_QUANTITIES,
     Quantities,
@@ -40,32 +42,22 @@ from dure.gateway.protocol.metering import (
 MAGIC = b"DUREJRNL"
 VERSION = 1
 FLAG_RECOVERY = 1
-MARKER = b"\xff\xfe"
-MAX_PAYLOAD_BYTES = 1 << 20
 
 _HEADER = struct.Struct("<8sHHI16sQ")
-_FRAME_START = struct.Struct("<2sBBI")
 _FRAME_HEAD = struct.Struct("<2sBBII")
 _CRC = struct.Struct("<I")
 _PROGRESS = struct.Struct("<16sQQ")
-_CLOSED_START = struct.Struct("<Q16s")
 
-_pack_start, _pack_crc, _crc32 = _FRAME_START.pack, _CRC.pack, zlib.crc32
-
-HEADER_BYTES = _HEADER.size + _CRC.size
-FRAME_HEAD_BYTES = _FRAME_HEAD.size
-CLOSED_JSON_AT = _CLOSED_START.size
+HEADER_BYTES: int = _HEADER.size + _CRC.size
+FRAME_HEAD_BYTES: int = _FRAME_HEAD.size
+CLOSED_JSON_AT: int = CLOSED_START.size
 UUID_BYTES = 16
 
 
 class Kind(IntEnum):
-    OPENED = 1
-    PROGRESS = 2
-    CLOSED = 3
-
-
-#: The same as plain numbers, for those who look at every frame.
-OPENED, PROGRESS, CLOSED = (kind.value for kind in Kind)
+    OPENED = frames.OPENED
+    PROGRESS = frames.PROGRESS
+    CLOSED = frames.CLOSED
 
 
 class Opened(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -146,116 +138,18 @@ def encode_header(process_id: UUID, segment: int, *, created_at: int, recovery: 
     return head + _CRC.pack(zlib.crc32(head))
 
 
-def encode_frame(kind: int, payload: bytes) -> bytes:
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise ValueError(f"a journal frame holds at most {MAX_PAYLOAD_BYTES} bytes, not {len(payload)}")
-    start = _pack_start(MARKER, kind, 0, len(payload))
-    return start + _pack_crc(_crc32(payload, _crc32(start))) + payload
-
-
 def encode_opened(opened: Opened) -> bytes:
     return encode_frame(Kind.OPENED, opened.request_id.bytes + _encode_json(opened))
 
 
 def encode_progress(request_id: bytes, output_tokens: int, relayed_bytes: int) -> bytes:
-    return encode_frame(PROGRESS, _PROGRESS.pack(request_id, output_tokens, relayed_bytes))
+    return encode_frame(frames.PROGRESS, _PROGRESS.pack(request_id, output_tokens, relayed_bytes))
 
 
 def encode_closed(record: UsageRecord) -> bytes:
     """Frames of one process are appended in the order of their sequences, without a gap."""
-    start = _CLOSED_START.pack(record.sequence, record.request_id.bytes)
+    start = CLOSED_START.pack(record.sequence, record.request_id.bytes)
     return encode_frame(Kind.CLOSED, start + _encode_json(record))
-
-
-class RequestId(msgspec.Struct, frozen=True):
-    """The sixteen bytes of a request's UUID and their text, for both are written several times."""
-
-    raw: bytes
-    text: bytes
-
-
-class Parties:
-    """What all records of one key, model, price and deployment say alike, encoded once.
-
-    Its frames are those that `encode_opened` and `encode_closed` make of the same values, at half the price: a frame is
-    written twice for each request, and most of it is always the same.
-    """
-
-    __slots__ = ("_alike", "_alike_opened")
-
-    def __init__(
-        self,
-        *,
-        award: UUID,
-        key: UUID,
-        model: str,
-        deployment: UUID,
-        provider: UUID,
-        price: UUID,
-        endpoint: str,
-        meters: dict[str, int],
-    ) -> None:
-        alike = {
-            "award": award,
-            "key": key,
-            "model": model,
-            "deployment": deployment,
-            "provider": provider,
-            "price": price,
-            "endpoint": endpoint,
-        }
-        # Without the braces; a per cent sign in a name must not be taken for a place to fill in.
-        self._alike = _encode_json(alike)[1:-1]
-        self._alike_opened = _encode_json(alike | {"meters": meters})[1:-1]
-
-    def opened(
-        self,
-        request_id: RequestId,
-        streamed: bool,
-        estimated_input_tokens: int,
-        estimated_units: dict[str, int],
-        hold_micro_won: int,
-        opened_at: int,
-    ) -> bytes:
-        """The frame of `Opened` with these values."""
-        return encode_frame(
-            OPENED,
-            b'%b{"request_id":"%b",%b,"streamed":%b,"estimated_input_tokens":%d,"hold_micro_won":%d,"opened_at":%d%b}'
-            % (
-                request_id.raw, request_id.text, self._alike_opened, b"true" if streamed else b"false",
-                estimated_input_tokens, hold_micro_won, opened_at,
-                b',"estimated_units":' + _encode_json(estimated_units) if estimated_units else b"",
-            ),
-        )  # fmt: skip
-
-    def closed(
-        self,
-        request_id: RequestId,
-        sequence: int,
-        status: str,
-        http_status: int,
-        streamed: bool,
-        estimated: bool,
-        counted: Quantities,
-        cost_micro_won: int,
-        opened_at: int,
-        closed_at: int,
-        first_byte_at: int | None,
-        uncommon: dict[str, Any] | None,
-    ) -> bytes:
-        """The frame of `UsageRecord` with these values; `uncommon` are those that most records leave at their default."""
-        return encode_frame(
-            CLOSED,
-            b'%b{"request_id":"%b","sequence":%d,%b,"status":"%b","http_status":%d,"streamed":%b,"estimated":%b,'
-            b'"input_tokens":%d,"output_tokens":%d,"cached_tokens":%d,"cost_micro_won":%d,"opened_at":%d,"closed_at":%d%b%b}'
-            % (
-                _CLOSED_START.pack(sequence, request_id.raw), request_id.text, sequence, self._alike, status.encode(),
-                http_status, b"true" if streamed else b"false", b"true" if estimated else b"false",
-                counted.input, counted.output, counted.cached, cost_micro_won, opened_at, closed_at,
-                b"" if first_byte_at is None else b',"first_byte_at":%d' % first_byte_at,
-                b"," + _encode_json(uncommon)[1:-1] if uncommon else b"",
-            ),
-        )  # fmt: skip
 
 
 def decode_opened(payload: bytes) -> Opened:
