@@ -12,9 +12,9 @@ from django.utils.http import content_disposition_header
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
-from dure.control.calls import answering, dates, paging, selectors, services
+from dure.control.calls import answering, dates, paging, selectors, services, tables
 from dure.control.calls.models import CALL_KINDS
-from dure.control.foundation import calendars, files
+from dure.control.foundation import calendars, exports, files
 from dure.control.foundation.errors import DureError
 from dure.control.foundation.http import Request, whole_number
 from dure.control.identity.guards import public, signed_in
@@ -26,6 +26,8 @@ _LAST_PAGE = 100_000
 @public
 def calls(request: Request) -> HttpResponse:
     filters = _filters(request)
+    if kind := exports.asked(request):
+        return tables.calls(kind, actor=request.actor, filters=filters)
     page = whole_number(request.GET.get("page", ""), most=_LAST_PAGE) or 1
     found = selectors.calls(actor=request.actor, page=page, **filters)
     context = {
