@@ -2,11 +2,13 @@
 
 import re
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from allauth.account.models import EmailAddress
+from django.apps import apps
 from django.core.cache import cache
 from django.test import Client
 
@@ -262,3 +264,21 @@ def test_a_token_made_before_one_belongs_anywhere_acts_for_no_organisation_later
     actor = selectors.actor_for_token(secret)
     assert actor is not None
     assert (actor.person_id, actor.organisation_id, actor.roles) == (person.id, None, frozenset())
+
+
+def test_who_was_here_before_registration_opened_goes_on_signing_in(client: Client) -> None:
+    """The migration, on a database with people in it, one of whom has an address of allauth's already."""
+    known = services.add_person(actor=SYSTEM, email="lee@example.kr", name="이", password=PASSWORD)
+    services.add_person(actor=SYSTEM, email=EMAIL, name="김하늘", password=PASSWORD)
+    EmailAddress.objects.exclude(user_id=known.id).delete()
+    Person.objects.update(email_verified_at=None)
+    migration = import_module("dure.control.identity.migrations.0004_known_people_are_verified")
+    migration.verify(apps, None)
+    migration.verify(apps, None)
+    assert {(row.email, row.verified, row.primary) for row in EmailAddress.objects.all()} == {
+        ("lee@example.kr", True, True),
+        (EMAIL, True, True),
+    }
+    assert not Person.objects.filter(email_verified_at=None).exists()
+    client.post("/account/login/", {"login": EMAIL, "password": PASSWORD})
+    assert signed_in(client)
