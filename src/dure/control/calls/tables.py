@@ -24,9 +24,9 @@ _COLUMNS = (
     Column("programme", _("Programme"), value=lambda line: line.ref.programme.slug),
     Column("opens_at", _("Opens"), "moment", value=_of_round("opens_at")),
     Column("closes_at", _("Closes"), "moment", value=_of_round("closes_at")),
-    Column("budget_micro_won", _("Budget"), "won", value=_of_round("budget_micro_won")),
-    Column("least_micro_won", _("Least"), "won", value=_of_round("least_micro_won")),
-    Column("most_micro_won", _("Most"), "won", value=_of_round("most_micro_won")),
+    Column("budget_micro_won", _("Budget"), "micro_won", value=_of_round("budget_micro_won")),
+    Column("least_micro_won", _("Least"), "micro_won", value=_of_round("least_micro_won")),
+    Column("most_micro_won", _("Most"), "micro_won", value=_of_round("most_micro_won")),
 )
 
 
