@@ -131,7 +131,7 @@ def _await(url: str, server: subprocess.Popen[bytes]) -> None:
         try:
             urllib.request.urlopen(url, timeout=5).close()
             return
-        except URLError:
+        except (URLError, TimeoutError):
             assert server.poll() is None, "the portal ended while starting"
             assert time.monotonic() < deadline, "the portal did not start"
             time.sleep(0.1)

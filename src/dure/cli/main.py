@@ -25,6 +25,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sources": ("dure.cli.sources:sources", "Public sources of money, and what became of it."),
     "programmes": ("dure.cli.programmes:programmes", "Programmes, their money and their terms."),
     "calls": ("dure.cli.calls:calls", "Calls, their rounds, and questions about them."),
+    "applications": (
+        "dure.cli.applications:applications",
+        "Write, hand in, follow and decide on applications.",
+    ),
     "awards": ("dure.cli.awards:awards", "Grant awards, see what is left of them, limit and end them."),
     "keys": ("dure.cli.keys:keys", "Issue, limit, rotate and revoke API keys."),
     "usage": ("dure.cli.usage:usage", "Calls, their tokens and what they cost."),

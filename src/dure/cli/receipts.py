@@ -32,7 +32,7 @@ def verify(file: BinaryIO, as_json: bool) -> None:
             }
         )
     if not found.genuine:
-        raise click.exceptions.Exit(1)
+        raise SystemExit(1)
 
 
 @receipts.command()

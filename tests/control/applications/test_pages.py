@@ -319,7 +319,7 @@ def test_a_small_request_that_the_rule_does_not_grant_says_why(
     client = browse(world.writer)
     client.post(path(view, "check/"))
     left = client.get(path(view, "receipt/")).context["left_to_person"]
-    assert left.reason == "The sum is above what is granted without a person."
+    assert str(left) == "The sum is above what is granted without a person."
 
 
 def test_money_that_is_not_there_breaks_no_submission(

@@ -131,7 +131,7 @@ class DecisionView:
 
 @dataclass(frozen=True, slots=True)
 class ApplicationLine:
-    """An application as lists show it."""
+    """An application as lists show it. `deadline` is the last moment of handing in: of a completion, its own."""
 
     id: UUID
     number: str
@@ -609,11 +609,26 @@ def _own(actor: Actor, application_id: UUID) -> Application:
 def _lines(rows: list[Application]) -> list[ApplicationLine]:
     organisations = identity.names_of({row.organisation_id for row in rows})
     rounds = calls.rounds_by_id({row.round_id for row in rows})
-    return [ApplicationLine(**_line(row, organisations, rounds)) for row in rows]
+    due = _due(rows)
+    return [ApplicationLine(**_line(row, organisations, rounds, due)) for row in rows]
+
+
+def _due(rows: Collection[Application]) -> dict[UUID, datetime]:
+    """Until when those that are to be completed wait."""
+    incomplete = [row.pk for row in rows if row.state == "incomplete"]
+    if not incomplete:
+        return {}
+    requests = CompletenessRequest.objects.filter(
+        application__in=incomplete, answered_at=None, expired_at=None
+    )
+    return dict(requests.values_list("application_id", "due_at"))
 
 
 def _line(
-    row: Application, organisations: Mapping[UUID, OrganisationView], rounds: Mapping[UUID, RoundView]
+    row: Application,
+    organisations: Mapping[UUID, OrganisationView],
+    rounds: Mapping[UUID, RoundView],
+    due: Mapping[UUID, datetime],
 ) -> dict[str, Any]:
     round_ = rounds[row.round_id]
     return {
@@ -631,12 +646,14 @@ def _line(
         "step_entered_at": row.step_entered_at,
         "ended_at": row.ended_at,
         "award_id": row.award_id,
-        "deadline": max(filter(None, (round_.closes_at, row.extended_until))),
+        "deadline": due.get(row.pk) or max(filter(None, (round_.closes_at, row.extended_until))),
     }
 
 
 def _whole(actor: Actor, row: Application) -> ApplicationView:
-    line = _line(row, identity.names_of([row.organisation_id]), calls.rounds_by_id({row.round_id}))
+    line = _line(
+        row, identity.names_of([row.organisation_id]), calls.rounds_by_id({row.round_id}), _due([row])
+    )
     own = rules.is_own(actor, row.organisation_id)
     members = list(ApplicationMember.objects.filter(application=row).order_by("-lead", "added_at"))
     people = {person.id: person for person in identity.person_views({one.person_id for one in members})}

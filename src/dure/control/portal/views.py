@@ -25,6 +25,7 @@ from dure.control.identity import selectors as identity
 from dure.control.identity import services as people
 from dure.control.identity.guards import public, signed_in
 from dure.control.identity.middleware import SESSION_KEY
+from dure.control.portal.applying import applying
 from dure.control.portal.context_processors import DISPLAY_COOKIE, DISPLAYS
 from dure.control.portal.processes import waiting_by_process
 from dure.control.programmes import selectors as programmes
@@ -124,6 +125,7 @@ def _awards(actor: Actor) -> dict[str, Any]:
     views = {card.view.id: card.view for card in cards}
     waiting = next((card.view for card in cards if not card.used and card.view.is_open), None)
     return {
+        **applying(actor),
         "organisation": _organisation(actor),
         "awards": cards,
         "waiting": waiting,

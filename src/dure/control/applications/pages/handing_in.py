@@ -16,11 +16,12 @@ from dure.control.applications import selectors, services
 from dure.control.applications.pages.lists import own_share_bp
 from dure.control.applications.pages.standing import attachments
 from dure.control.applications.selectors import ApplicationView, SubmissionView
+from dure.control.applications.services.clockwork import REFUSALS
 from dure.control.applications.timing import waited
 from dure.control.calls import answering, eligibility, forms
 from dure.control.calls import selectors as calls
 from dure.control.foundation import signing
-from dure.control.foundation.errors import DureError, Forbidden
+from dure.control.foundation.errors import DureError, Forbidden, Text
 from dure.control.foundation.http import Request, whole_number
 from dure.control.identity.guards import signed_in
 from dure.control.programmes.own_share import OwnShareRule, on_top
@@ -94,13 +95,20 @@ def _submission(request: Request, application_id: UUID) -> SubmissionView:
     return selectors.receipt(actor=request.actor, application_id=application_id, number=number)
 
 
+def _why_left(request: Request, view: ApplicationView) -> Text:
+    """Why the rule left it to a person, in the reader's language; empty where it did not."""
+    events = selectors.timeline(actor=request.actor, application_id=view.id)
+    left = next((one for one in events if one.action == "application.left_to_officer"), None)
+    return REFUSALS.get(left.after["reason"], "") if left else ""
+
+
 @signed_in
 @never_cache
 def receipt(request: Request, application_id: UUID) -> HttpResponse:
     """What was handed in and when, signed; and for a small request what was decided on it."""
     made = _submission(request, application_id)
     view = selectors.application(actor=request.actor, application_id=application_id)
-    left = next((one for one in view.passages if one.automatic and one.reason), None)
+    left = _why_left(request, view)
     context = {
         "application": view,
         "submission": made,
@@ -110,8 +118,8 @@ def receipt(request: Request, application_id: UUID) -> HttpResponse:
         "granted": view.decision
         if view.decision and view.decision.automatic and view.decision.outcome == "accepted"
         else None,
-        "left_to_person": left if view.round.automatic and view.state == "submitted" else None,
-        "waits_for_rule": bool(view.round.automatic) and view.state == "submitted" and left is None,
+        "left_to_person": left if view.state == "submitted" else "",
+        "waits_for_rule": bool(view.round.automatic) and view.state == "submitted" and not left,
         "replaceable": "submit" in view.may,
     }
     return render(request, "applications/receipt.html", context)

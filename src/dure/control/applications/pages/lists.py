@@ -35,7 +35,7 @@ _ORDERS = {
 }
 #: How long a question takes to answer, in minutes, for the estimate before somebody begins.
 _MINUTES = {"long_text": 15, "budget": 15, "table": 10, "people": 10, "file": 5, "text": 2}
-_COLUMNS = (
+COLUMNS = (
     Column("number", _("Number")),
     Column("title", _("Title")),
     Column("organisation", _("Organisation"), value=lambda one: one.organisation.name),
@@ -58,7 +58,7 @@ def applications(request: Request) -> HttpResponse:
     filters = _filters(request)
     if kind := exports.asked(request):
         return exports.table(
-            kind=kind, name=gettext("Applications"), columns=_COLUMNS, rows=_every(request.actor, filters)
+            kind=kind, name=gettext("Applications"), columns=COLUMNS, rows=_every(request.actor, filters)
         )
     page = whole_number(request.GET.get("page", ""), most=_LAST_PAGE) or 1
     found = selectors.applications(actor=request.actor, page=page, **filters)

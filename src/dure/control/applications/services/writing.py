@@ -407,7 +407,7 @@ def invite_writer(*, actor: Actor, application_id: UUID, email: str) -> Applicat
             action="application.writer_added",
             subject_kind="application",
             subject_id=row.pk,
-            after={"person": person.id, "name": person.name},
+            after={"person": person.id},
         )
     return selectors.application(actor=actor, application_id=application_id)
 

@@ -9,6 +9,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext
 
 from dure.control.applications import words
+from dure.control.applications.services.clockwork import REFUSALS
 from dure.control.calls import steps
 from dure.control.foundation import clock
 from dure.control.foundation.templatetags.dure_format import seoul_datetime_text, won
@@ -55,7 +56,9 @@ def in_event(event: Any, graph: steps.Graph) -> str:
     if until:
         said.append(gettext("until %(moment)s") % {"moment": seoul_datetime_text(until)})
     reason = after.get("reason")
-    if reason and event.action != "application.left_to_officer":
+    if event.action == "application.left_to_officer":
+        said.append(str(REFUSALS.get(str(reason), "")))
+    elif reason and not after.get("automatic"):
         said.append(str(reason))
     return " · ".join(said)
 

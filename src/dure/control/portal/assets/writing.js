@@ -382,6 +382,10 @@
     if (document.hidden) for (const one of fields.values()) if (dirty(one)) save(one);
   });
   form.querySelectorAll("[data-slot]").forEach(know);
+  // On a telephone the sections are a strip; the present one is in view.
+  const strip = document.getElementById("section-steps");
+  const here = strip.querySelector("[aria-current]");
+  if (here) strip.scrollLeft = here.offsetLeft - strip.offsetLeft - 16;
   form.addEventListener("input", () => setTimeout(guard));
   setTimeout(beat, BEAT);
 })();
