@@ -7,7 +7,8 @@ rows of somebody else's:
     anonymous       public routes answer; pages lead to sign-in, operations answer 401
     wrong role      403
     right role      is let in
-    others' rows    404, whatever the method, for everybody who does not serve the platform
+    others' rows    404, whatever the method, for everybody who does not serve the platform; for an officer of one
+                    programme, those of the agency's other programmes are others' (own: test_programme_officers.py)
     anybody         never a server error, whatever the question
 """
 
@@ -29,7 +30,7 @@ from dure.control.applications import services as applications
 from dure.control.calls import services as calls
 from dure.control.config.api import api
 from dure.control.foundation import clock, notices
-from dure.control.foundation.actors import Actor
+from dure.control.foundation.actors import PROGRAMME_OFFICER, Actor
 from dure.control.foundation.models import Notice
 from dure.control.identity import account_selectors
 from dure.control.identity import selectors as identity_selectors
@@ -49,6 +50,7 @@ PEOPLE = {
     "viewer": ("startup", ["viewer"]),
     "researcher": ("university", ["administrator", "developer"]),
     "public_body": ("public_body", ["administrator", "developer"]),
+    PROGRAMME_OFFICER: ("ministry", ["viewer"]),
 }
 PLATFORM = {"officer", "operator", "auditor"}
 #: Names of route parameters that say whose row it is.
@@ -82,7 +84,10 @@ class Route:
 
     def is_for(self, role: str) -> bool:
         kind, roles = PEOPLE[role]
-        return (not self.roles or bool(self.roles & set(roles))) and self.organisation_kind in {None, kind}
+        return (not self.roles or bool(self.roles & {role, *roles})) and self.organisation_kind in {
+            None,
+            kind,
+        }
 
     @property
     def owned(self) -> bool:
@@ -167,8 +172,12 @@ ROUTES = [*page_routes(), *api_routes()]
 
 
 def _person(world: World, role: str, kind: str, roles: list[str]) -> None:
-    organisation = identity.add_organisation(
-        actor=SYSTEM, slug=f"org-{role.replace('_', '-')}", kind=kind, name_ko=role
+    organisation = (
+        identity_selectors.organisation("org-officer")
+        if role == PROGRAMME_OFFICER
+        else identity.add_organisation(
+            actor=SYSTEM, slug=f"org-{role.replace('_', '-')}", kind=kind, name_ko=role
+        )
     )
     person = identity.add_person(
         actor=SYSTEM, email=f"{role}@example.kr", name=role, password="role-by-role-12"
@@ -187,6 +196,7 @@ def world(db: None) -> World:
     made.clients["anonymous"] = Client()
     for role, (kind, roles) in PEOPLE.items():
         _person(made, role, kind, roles)
+    make_programme_officer()
     other = identity.add_organisation(actor=SYSTEM, slug="somebody-else", kind="startup", name_ko="다른 곳")
     programmes.add_programme(
         actor=SYSTEM, slug="programme", name_ko="사업", krw_micro_won=10**16, agency_slug="org-officer"
@@ -218,6 +228,15 @@ def world(db: None) -> World:
         **_calls(owner),
     }
     return made
+
+
+def make_programme_officer() -> None:
+    """Of the officer's ministry: its viewer is an officer of the programme `own` alone, and not of the others."""
+    person = Person.objects.get(name=PROGRAMME_OFFICER)
+    own = programmes.add_programme(
+        actor=SYSTEM, slug="own", name_ko="사업", krw_micro_won=10**16, agency_slug="org-officer"
+    ).programme
+    identity.give_programme_role(actor=SYSTEM, person_id=person.pk, programme_id=own.id, role="officer")
 
 
 def _others_application(owner: Actor) -> dict[str, UUID]:
@@ -416,7 +435,7 @@ def _complaint(route: Route, role: str, response: Any) -> str:
 
 def test_others_rows_are_not_there(world: World) -> None:
     """Reading somebody else's award or key is 404 and not 403: that it exists is nobody's business."""
-    for role in ("administrator", "developer", "viewer", "researcher", "public_body", "provider_manager"):
+    for role in PEOPLE.keys() - PLATFORM:
         for route in ROUTES:
             if not route.owned or "GET" not in route.methods or route.roles:
                 continue

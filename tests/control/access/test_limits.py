@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 from django.urls import reverse
-from tests.control.programmes.conftest import SYSTEM, World, acting_for, make_world
+from tests.control.programmes.conftest import SYSTEM, World, acting_for, make_world, officer_of
 
 from dure.contracts.directory import DECODERS, AwardEntry, KeyEntry
+from dure.contracts.ids import uuid7
 from dure.control.access import selectors, services
 from dure.control.access.services import KeyLimits, Limits
 from dure.control.catalogue import services as catalogue
@@ -211,3 +212,22 @@ def test_pages_show_and_change_limits(world: World, award: AwardView, developer:
     )
     assert issued.status_code == 201
     assert selectors.keys(actor=SYSTEM, award_id=award.id)[0].concurrency == 2
+
+
+def test_an_officer_of_the_programme_alone_limits_its_awards_and_stops_their_keys(
+    world: World, award: AwardView, developer: Actor
+) -> None:
+    own, other = officer_of(world.ministry, award.programme.id), officer_of(world.ministry, uuid7())
+    key = services.issue_key(actor=developer, award_id=award.id, name="k").key
+    changes = {"requests_per_minute": 7}
+    for verb in (
+        lambda actor: services.change_limits(actor=actor, award_id=award.id, changes=changes),
+        lambda actor: services.revoke_key(actor=actor, key_id=key.id),
+        lambda actor: selectors.key(actor=actor, key_id=key.id),
+    ):
+        with pytest.raises(NotFound):
+            verb(other)
+        verb(own)
+    assert selectors.key(actor=developer, key_id=key.id).state == "revoked"
+    with pytest.raises(Forbidden):
+        services.issue_key(actor=own, award_id=award.id, name="k")

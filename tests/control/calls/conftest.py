@@ -16,6 +16,7 @@ from dure.control.foundation.actors import Actor
 from dure.control.identity import selectors as identity
 from dure.control.identity import services as identity_services
 from dure.control.identity.selectors import OrganisationView
+from dure.control.programmes import selectors as selectors_of_programmes
 from dure.control.programmes import services as programmes
 
 SYSTEM = Actor.system("test")
@@ -116,6 +117,27 @@ class World:
             )
             self.people[email] = identity.actor_for(person_id=person.id)
         return self.people[email]
+
+    def programme_officer(self, *programme_slugs: str) -> Actor:
+        """A viewer of the ministry who is an officer of these programmes alone."""
+        viewer = self.person(self.ministry, "viewer")
+        assert viewer.person_id is not None
+        for slug in programme_slugs:
+            found = selectors_of_programmes.programme(actor=SYSTEM, slug=slug)
+            identity_services.give_programme_role(
+                actor=SYSTEM, person_id=viewer.person_id, programme_id=found.id, role="officer"
+            )
+        return identity.actor_for(person_id=viewer.person_id, organisation_id=self.ministry.id)
+
+    def other_programme(self) -> None:
+        """A second one of the same ministry, `other`."""
+        programmes.add_programme(
+            actor=SYSTEM,
+            slug="other",
+            name_ko="다른 사업",
+            krw_micro_won=won(1_000_000_000),
+            agency_slug=self.ministry.slug,
+        )
 
     @property
     def officer(self) -> Actor:

@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID, uuid4
 
 import pytest
@@ -29,6 +30,7 @@ from dure.control.foundation.errors import DureError
 from dure.control.foundation.models import Notice, OutboxMail
 from dure.control.identity import membership_selectors, selectors, services
 from dure.control.identity.models import Delegation, Invitation, Membership, Organisation, Person
+from dure.control.programmes import services as programmes
 
 pytestmark = pytest.mark.django_db
 
@@ -323,8 +325,18 @@ def test_asking_who_acts_takes_few_questions() -> None:
 # Roles in one programme
 
 
+def programme_of(clerk: Actor, slug: str = "ai-2027") -> UUID:
+    return programmes.add_programme(actor=clerk, slug=slug, name_ko="사업", krw_micro_won=10**9).programme.id
+
+
+def officer_elsewhere() -> Actor:
+    agency = services.add_organisation(actor=SYSTEM, slug="agency", kind="agency", name_ko="전담기관").id
+    return member(agency, "officer", email="officer@agency.example")
+
+
 def test_a_person_is_officer_of_one_programme_alone() -> None:
-    clerk, lee, programme = officer(), person("lee@example.kr"), uuid4()
+    clerk, lee = officer(), person("lee@example.kr")
+    programme = programme_of(clerk)
     given = services.give_programme_role(
         actor=clerk, person_id=lee, programme_id=programme, role="officer", reason="파견"
     )
@@ -337,11 +349,76 @@ def test_a_person_is_officer_of_one_programme_alone() -> None:
     services.take_programme_role(actor=clerk, programme_role_id=given.id)
     assert selectors.programme_roles(lee) == []
     actions = [event.action for event in audit.events_for("programme", programme)]
-    assert actions == ["programme_role.taken", "programme_role.given"]
+    assert actions[:2] == ["programme_role.taken", "programme_role.given"]
+
+
+def test_a_programme_role_counts_for_members_of_its_agency_until_its_end() -> None:
+    clerk = officer()
+    programme, other = programme_of(clerk), programme_of(clerk, "ai-2028")
+    lee = member(of(clerk), "viewer", email="lee@example.kr")
+    firm = acting(lee, found(founder("kim@example.kr")).id)
+    services.give_programme_role(
+        actor=clerk, person_id=who(lee), programme_id=programme, role="officer",
+        valid_until=clock.now() + timedelta(days=1),
+    )  # fmt: skip
+    services.give_programme_role(actor=clerk, person_id=who(lee), programme_id=other, role="reviewer")
+    lee = acting(lee, of(clerk))
+    assert lee.programme_roles == {(programme, "officer"), (other, "reviewer")}
+    assert lee.officer_for(of(clerk), programme)
+    assert not lee.officer_for(of(clerk), other)
+    assert not lee.officer_for(None, programme)
+    assert not lee.officer_for(of(officer_elsewhere()), programme)
+    assert (lee.has("officer"), lee.has("programme_officer"), lee.is_platform) == (False, True, False)
+    with patch.object(clock, "now", lambda: datetime.now(UTC) + timedelta(days=2)):
+        ended = acting(lee, of(clerk))
+    assert (ended.has("programme_officer"), ended.officer_for(of(clerk), programme)) == (False, False)
+    assert not firm.officer_for(of(clerk), programme)
+
+
+def test_a_programme_role_is_nothing_where_one_acts_for_a_firm() -> None:
+    clerk = officer()
+    programme = programme_of(clerk)
+    boss = administrator()
+    services.give_programme_role(actor=clerk, person_id=who(boss), programme_id=programme, role="officer")
+    boss = acting(boss, of(boss))
+    assert (boss.programme_roles, boss.has("programme_officer")) == (frozenset(), False)
+    assert selectors.officers_to_notify(agency_id=of(clerk), programme_id=programme) == (
+        selectors.people_to_notify(of(clerk), roles=["officer"])
+    )
+
+
+def test_notices_about_a_programme_go_to_its_officers_too_once_each() -> None:
+    clerk, lee = officer(), member(of(officer()), "viewer", email="lee@example.kr")
+    programme = programme_of(clerk)
+    for someone in (lee, clerk):
+        services.give_programme_role(
+            actor=clerk, person_id=who(someone), programme_id=programme, role="officer"
+        )
+    told = selectors.officers_to_notify(agency_id=of(clerk), programme_id=programme)
+    assert sorted(view.id for view in told) == sorted([who(clerk), who(lee)])
+    others = selectors.officers_to_notify(agency_id=of(clerk), programme_id=programme_of(clerk, "ai-2028"))
+    assert [view.id for view in others] == [who(clerk)]
+
+
+def test_roles_are_given_and_taken_by_the_programmes_own_agency() -> None:
+    clerk, stranger, lee = officer(), officer_elsewhere(), person("lee@example.kr")
+    programme = programme_of(clerk)
+    values = {"person_id": lee, "programme_id": programme, "role": "officer"}
+    give, take = services.give_programme_role, services.take_programme_role
+    assert refusal(give, actor=stranger, **values) == "forbidden"
+    assert refusal(give, actor=clerk, **{**values, "programme_id": uuid4()}) == "programme_not_found"
+    given = give(actor=clerk, **values)
+    assert refusal(take, actor=stranger, programme_role_id=given.id) == "forbidden"
+    # Nor do those who have the role pass it on.
+    helper = member(of(clerk), "viewer", email="lee@example.kr")
+    assert helper.has("programme_officer")
+    assert refusal(give, actor=helper, **{**values, "role": "reviewer"}) == "forbidden"
+    assert take(actor=SYSTEM, programme_role_id=given.id).valid_until is not None
 
 
 def test_programme_roles_are_refused_by_name() -> None:
-    clerk, boss, lee, programme = officer(), administrator(), person("lee@example.kr"), uuid4()
+    clerk, boss, lee = officer(), administrator(), person("lee@example.kr")
+    programme = programme_of(clerk)
     values = {"actor": clerk, "person_id": lee, "programme_id": programme, "role": "reviewer"}
     give = services.give_programme_role
     assert refusal(give, **{**values, "actor": boss}) == "forbidden"

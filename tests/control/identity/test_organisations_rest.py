@@ -14,6 +14,7 @@ from dure.control.foundation import clock
 from dure.control.foundation.actors import Actor
 from dure.control.identity import selectors, services
 from dure.control.identity.models import Organisation
+from dure.control.programmes import services as programmes
 
 pytestmark = pytest.mark.django_db
 
@@ -134,8 +135,10 @@ def test_lists_are_for_those_who_serve_the_platform() -> None:
 
 def test_programme_roles_are_given_listed_and_taken() -> None:
     clerk, lee = Caller(officer()), founder("lee@example.kr")
-    programme = "0192f7a0-0000-7000-8000-000000000001"
-    body = {"person_id": str(lee.person_id), "programme_id": programme, "role": "reviewer"}
+    programme = programmes.add_programme(
+        actor=officer(), slug="ai-2027", name_ko="사업", krw_micro_won=10**9
+    ).programme.id
+    body = {"person_id": str(lee.person_id), "programme_id": str(programme), "role": "reviewer"}
     status, given = clerk("POST", "programme-roles", body)
     assert (status, given["role"]) == (201, "reviewer")
     assert [one["id"] for one in Caller(lee)("GET", "me/programme-roles")[1]] == [given["id"]]

@@ -1,7 +1,7 @@
 """A ministry with a programme of ₩1,000,000, two start-ups, a provider, and people of every role."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import pytest
@@ -31,6 +31,13 @@ def acting_for(organisation: OrganisationView, *roles: str) -> Actor:
         organisation_id=organisation.id,
         organisation_kind=organisation.kind,
         roles=frozenset(roles),
+    )
+
+
+def officer_of(ministry: OrganisationView, *programme_ids: UUID) -> Actor:
+    """A viewer of the ministry who is an officer of these programmes alone."""
+    return replace(
+        acting_for(ministry, "viewer"), programme_roles=frozenset((one, "officer") for one in programme_ids)
     )
 
 

@@ -10,6 +10,7 @@ from dure.contracts.directory import HIGHEST_LIMIT
 from dure.control.access import selectors, services
 from dure.control.access.services import IssuedKey, KeyLimits
 from dure.control.foundation import clock
+from dure.control.foundation.actors import OFFICERS
 from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, actor_of, audience
 
@@ -102,7 +103,7 @@ def show_limits(request: Request, award_id: UUID) -> object:
 
 
 @router.patch("/awards/{award_id}/limits", response={200: LimitsOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def change_limits(request: Request, award_id: UUID, body: LimitsIn) -> object:
     """Set those limits of an award that are given; gateways know within a second."""
     changes = body.model_dump(exclude_unset=True)
@@ -144,7 +145,7 @@ def issue_key(request: Request, award_id: UUID, body: KeyIn) -> object:
 
 
 @router.post("/keys/{key_id}/revoke", response={200: KeyOut, **ERRORS})
-@audience("administrator", "developer", "officer", "operator")
+@audience("administrator", "developer", *OFFICERS, "operator")
 def revoke_key(request: Request, key_id: UUID, body: RevokeIn) -> object:
     """Stop a key for good; doing so again changes nothing."""
     view, _changed = services.revoke_key(actor=actor_of(request), key_id=key_id, reason=body.reason)

@@ -140,7 +140,9 @@ def keys(
 
 def key(*, actor: Actor, key_id: UUID, at: datetime | None = None) -> KeyView:
     row = ApiKey.objects.select_related("entitlement").filter(pk=key_id).first()
-    if row is None or not rules.may_see(actor, row.entitlement.organisation_id):
+    if row is None or not rules.may_see(
+        actor, row.entitlement.organisation_id, row.entitlement.agency_id, row.entitlement.programme_id
+    ):
         raise NotFound
     return key_view(row, now=at or clock.now(), replaced_by_id=successor_of(row.pk))
 
@@ -188,12 +190,12 @@ def may_issue(*, actor: Actor, award_id: UUID) -> bool:
 def may_limit(*, actor: Actor, award_id: UUID) -> bool:
     """Whether to offer changing the award's limits; the service decides again."""
     row = _visible(actor, award_id)
-    return rules.may_limit(actor, row.agency_id) and row.closed_at is None
+    return rules.may_limit(actor, row.agency_id, row.programme_id) and row.closed_at is None
 
 
 def may_revoke(*, actor: Actor, award_id: UUID) -> bool:
     row = _visible(actor, award_id)
-    return rules.may_revoke(actor, row.organisation_id, row.agency_id)
+    return rules.may_revoke(actor, row.organisation_id, row.agency_id, row.programme_id)
 
 
 def working_keys(*, actor: Actor, award_ids: Collection[UUID], at: datetime | None = None) -> list[KeyView]:
@@ -205,7 +207,13 @@ def working_keys(*, actor: Actor, award_ids: Collection[UUID], at: datetime | No
         .filter(Q(expires_at=None) | Q(expires_at__gt=now))
         .order_by("-created_at", "-pk")
     )
-    found = [row for row in rows if rules.may_see(actor, row.entitlement.organisation_id)]
+    found = [
+        row
+        for row in rows
+        if rules.may_see(
+            actor, row.entitlement.organisation_id, row.entitlement.agency_id, row.entitlement.programme_id
+        )
+    ]
     replaced = dict(
         ApiKey.objects.filter(replaces_id__in=[row.pk for row in found]).values_list("replaces_id", "pk")
     )
@@ -239,6 +247,6 @@ def key_ids_for_secrets(*, secrets: Collection[str]) -> dict[str, UUID]:
 
 def _visible(actor: Actor, award_id: UUID) -> Entitlement:
     row = Entitlement.objects.filter(pk=award_id).first()
-    if row is None or not rules.may_see(actor, row.organisation_id):
+    if row is None or not rules.may_see(actor, row.organisation_id, row.agency_id, row.programme_id):
         raise NotFound
     return row

@@ -134,9 +134,9 @@ def change_limits(
     now = at or clock.now()
     with transaction.atomic():
         row = Entitlement.objects.select_for_update(no_key=True).filter(pk=award_id).first()
-        if row is None or not rules.may_see(actor, row.organisation_id):
+        if row is None or not rules.may_see(actor, row.organisation_id, row.agency_id, row.programme_id):
             raise NotFound(_("There is no award with this id."), code="award_not_found")
-        if not rules.may_limit(actor, row.agency_id):
+        if not rules.may_limit(actor, row.agency_id, row.programme_id):
             raise Forbidden
         if row.closed_at is not None or (row.valid_until is not None and row.valid_until <= now):
             raise Conflict("award_ended", _("This award has ended; its limits stay as they were."))
@@ -256,7 +256,9 @@ def revoke_key(
     with transaction.atomic():
         row = _key(actor, key_id)
         entitlement = row.entitlement
-        if not rules.may_revoke(actor, entitlement.organisation_id, entitlement.agency_id):
+        if not rules.may_revoke(
+            actor, entitlement.organisation_id, entitlement.agency_id, entitlement.programme_id
+        ):
             raise Forbidden
         if row.revoked_at is not None:
             return key_view(row, now=now), False
@@ -336,7 +338,7 @@ def sweep_expired_keys(*, at: datetime | None = None, limit: int = 1_000) -> int
 def _entitlement_to_issue(actor: Actor, award_id: UUID, now: datetime) -> Entitlement:
     """The entitlement, locked so that keys of one award are counted and made one at a time."""
     row = Entitlement.objects.select_for_update(no_key=True).filter(pk=award_id).first()
-    if row is None or not rules.may_see(actor, row.organisation_id):
+    if row is None or not rules.may_see(actor, row.organisation_id, row.agency_id, row.programme_id):
         raise NotFound(_("There is no award with this id."), code="award_not_found")
     if not rules.may_issue(actor, row.organisation_id):
         raise Forbidden(
@@ -350,7 +352,9 @@ def _entitlement_to_issue(actor: Actor, award_id: UUID, now: datetime) -> Entitl
 
 def _award_of(actor: Actor, key_id: UUID) -> UUID:
     row = ApiKey.objects.select_related("entitlement").filter(pk=key_id).first()
-    if row is None or not rules.may_see(actor, row.entitlement.organisation_id):
+    if row is None or not rules.may_see(
+        actor, row.entitlement.organisation_id, row.entitlement.agency_id, row.entitlement.programme_id
+    ):
         raise NotFound(_("There is no key with this id."), code="key_not_found")
     return row.entitlement_id
 
@@ -362,7 +366,9 @@ def _key(actor: Actor, key_id: UUID) -> ApiKey:
         .filter(pk=key_id)
         .first()
     )
-    if row is None or not rules.may_see(actor, row.entitlement.organisation_id):
+    if row is None or not rules.may_see(
+        actor, row.entitlement.organisation_id, row.entitlement.agency_id, row.entitlement.programme_id
+    ):
         raise NotFound(_("There is no key with this id."), code="key_not_found")
     return row
 

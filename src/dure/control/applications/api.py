@@ -17,6 +17,7 @@ from dure.contracts.money import MICRO_WON_PER_WON
 from dure.control.applications import selectors, services
 from dure.control.applications.timing import waited
 from dure.control.foundation import files
+from dure.control.foundation.actors import OFFICERS
 from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, actor_of, audience
 
@@ -434,7 +435,7 @@ def timeline(request: Request, application_id: UUID) -> object:
 
 
 @router.post("/applications/{application_id}/advance", response={200: ApplicationOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def advance(request: Request, application_id: UUID, body: AdvanceIn) -> object:
     """Leave the present step with an outcome."""
     return services.advance(
@@ -443,7 +444,7 @@ def advance(request: Request, application_id: UUID, body: AdvanceIn) -> object:
 
 
 @router.post("/applications/{application_id}/completion", response={200: ApplicationOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def ask_for_completion(request: Request, application_id: UUID, body: CompletionIn) -> object:
     """Ask for what is missing; the named fields open again until `due_at`."""
     return services.ask_for_completion(
@@ -456,7 +457,7 @@ def ask_for_completion(request: Request, application_id: UUID, body: CompletionI
 
 
 @router.post("/applications/{application_id}/extension", response={200: LineOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def extend(request: Request, application_id: UUID, body: ExtensionIn) -> object:
     """Give one applicant more time."""
     return services.extend(
@@ -465,7 +466,7 @@ def extend(request: Request, application_id: UUID, body: ExtensionIn) -> object:
 
 
 @router.post("/applications/{application_id}/decision", response={200: ApplicationOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def decide(request: Request, application_id: UUID, body: DecisionIn) -> object:
     """Accept for a sum, or reject with a reason."""
     return services.decide(
@@ -478,7 +479,7 @@ def decide(request: Request, application_id: UUID, body: DecisionIn) -> object:
 
 
 @router.post("/applications/{application_id}/award", response={200: ApplicationOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def award(request: Request, application_id: UUID, body: AwardIn) -> object:
     """Grant what was decided, on the ledger; twice grants once."""
     return services.award(
@@ -487,7 +488,7 @@ def award(request: Request, application_id: UUID, body: AwardIn) -> object:
 
 
 @router.post("/desk/bulk", response={200: list[BulkOut], **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def bulk(request: Request, body: BulkIn) -> object:
     """The same for several; what is refused for one does not hold up another."""
     results = services.in_bulk(

@@ -4,6 +4,8 @@ An answer is a row per field, so that people write side by side; a submission is
 and never changed. What was decided is a row of its own each time: nothing here is edited after the fact.
 """
 
+from uuid import UUID
+
 from django.db import models
 from django.db.models import F, Q
 
@@ -59,6 +61,11 @@ class Application(models.Model):
             models.Index(fields=["agency", "state", "step_entered_at"], name="applications_at_agency"),
             models.Index(fields=["round", "state", "step", "-submitted_at"], name="applications_on_desk"),
         ]
+
+    @property
+    def programme_id(self) -> UUID:
+        """Whose money is asked for. Read `round__call` along."""
+        return self.round.call.programme_id
 
 
 class ApplicationMember(models.Model):

@@ -1,7 +1,8 @@
 """Who may do what with an application.
 
 It belongs to its organisation: everybody there may read it, its writers and the administrators write, its lead
-and the administrators hand it in. Officers of the call's agency and auditors see what was submitted, never a draft.
+and the administrators hand it in. Officers of the call's agency or of its programme alone and auditors see what was
+submitted, never a draft.
 """
 
 from collections.abc import Collection
@@ -26,10 +27,12 @@ def is_own(actor: Actor, organisation_id: UUID) -> bool:
     return actor.is_system or actor.organisation_id == organisation_id
 
 
-def may_see(actor: Actor, *, organisation_id: UUID, agency_id: UUID | None, state: str) -> bool:
+def may_see(
+    actor: Actor, *, organisation_id: UUID, agency_id: UUID | None, programme_id: UUID, state: str
+) -> bool:
     if is_own(actor, organisation_id):
         return True
-    return state in SEEN_BY_OFFICERS and (actor.has("auditor") or may_decide(actor, agency_id))
+    return state in SEEN_BY_OFFICERS and (actor.has("auditor") or may_decide(actor, agency_id, programme_id))
 
 
 def may_write(actor: Actor, *, organisation_id: UUID, writers: Collection[UUID]) -> bool:
@@ -43,5 +46,6 @@ def may_hand_in(actor: Actor, *, organisation_id: UUID, lead: UUID | None) -> bo
     )
 
 
-def may_decide(actor: Actor, agency_id: UUID | None) -> bool:
-    return actor.is_system or (actor.has("officer") and (agency_id is None or actor.acts_for(agency_id)))
+def may_decide(actor: Actor, agency_id: UUID | None, programme_id: UUID) -> bool:
+    """`agency_id` and `programme_id` say whose money is asked for."""
+    return actor.officer_for(agency_id, programme_id)

@@ -28,7 +28,7 @@ from dure.control.calls import forms
 from dure.control.calls import selectors as calls
 from dure.control.calls.selectors import RoundView
 from dure.control.foundation import audit
-from dure.control.foundation.actors import Actor
+from dure.control.foundation.actors import OFFICERS, Actor
 from dure.control.foundation.errors import NotFound
 from dure.control.identity import selectors as identity
 from dure.control.identity.selectors import OrganisationView, PersonView
@@ -414,7 +414,9 @@ def every_application(*, actor: Actor, limit: int = 50_000, **filters: Any) -> l
 def desk(*, actor: Actor, round_id: UUID, shown: int = 20) -> list[DeskColumn]:
     """The pipeline of a round: each step with what waits there, longest first."""
     round_ = calls.round_for(actor=actor, round_id=round_id)
-    if not rules.may_decide(actor, round_.call.agency_id) and not actor.has("auditor"):
+    if not rules.may_decide(actor, round_.call.agency_id, round_.call.programme.id) and not actor.has(
+        "auditor"
+    ):
         raise NotFound(code="round_not_found")
     here = Application.objects.filter(round_id=round_id, state__in=["submitted", "incomplete", "accepted"])
     sums = {
@@ -471,7 +473,7 @@ def duties(*, actor: Actor) -> list[Duty]:
     found: list[Duty] = []
     if actor.person_id is not None and actor.organisation_id is not None:
         found += _applicant_duties(actor, actor.organisation_id, actor.person_id)
-    if actor.has("officer"):
+    if actor.has(*OFFICERS):
         found += _officer_duties(actor)
     return sorted(found, key=lambda duty: duty.due_at or duty.since)
 
@@ -559,6 +561,12 @@ def _scope(actor: Actor) -> QuerySet[Application]:
         )
     if actor.organisation_id is None:
         return rows.none()
+    if actor.officer_programmes:
+        return rows.filter(
+            agency_id=actor.organisation_id,
+            round__call__programme__in=actor.officer_programmes,
+            state__in=sorted(SEEN_BY_OFFICERS),
+        )
     return rows.filter(organisation_id=actor.organisation_id)
 
 
@@ -590,9 +598,13 @@ def _filtered(
 
 
 def _visible(actor: Actor, application_id: UUID) -> Application:
-    row = Application.objects.filter(pk=application_id).first()
+    row = Application.objects.select_related("round__call").filter(pk=application_id).first()
     if row is None or not rules.may_see(
-        actor, organisation_id=row.organisation_id, agency_id=row.agency_id, state=row.state
+        actor,
+        organisation_id=row.organisation_id,
+        agency_id=row.agency_id,
+        programme_id=row.programme_id,
+        state=row.state,
     ):
         raise NotFound(_("There is no such application."), code="application_not_found")
     return row
@@ -727,7 +739,7 @@ def _as_applicant(
 
 
 def _as_officer(actor: Actor, row: Application, kind: str, *, writing: bool) -> set[str]:
-    if row.state == "draft" or not rules.may_decide(actor, row.agency_id):
+    if row.state == "draft" or not rules.may_decide(actor, row.agency_id, row.programme_id):
         return set()
     may = {"extend"} if writing or row.state == "lapsed" else set()
     if row.state == "submitted" and not writing:

@@ -36,7 +36,9 @@ def _applicants(row: Application) -> list[PersonView]:
 
 
 def _officers(row: Application) -> list[PersonView]:
-    return identity.people_to_notify(row.agency_id, roles=["officer"]) if row.agency_id else []
+    if row.agency_id is None:
+        return []
+    return identity.officers_to_notify(agency_id=row.agency_id, programme_id=row.programme_id)
 
 
 def _tell(

@@ -163,7 +163,7 @@ def programme_for(actor: Actor, programme_slug: str) -> ProgrammeView:
             code="programme_not_found",
             field="programme",
         ) from None
-    if not rules.may_manage(actor, found.agency.id if found.agency else None):
+    if not rules.may_manage(actor, found.agency.id if found.agency else None, found.id):
         raise Forbidden
     if found.state != "open":
         raise Conflict(
@@ -194,9 +194,9 @@ def call_to_read(actor: Actor, call_slug: str) -> Call:
         if call_slug.isprintable()
         else None
     )
-    if row is None or not rules.may_see_call(actor, row.programme.agency_id, row.state):
+    if row is None or not rules.may_see_call(actor, row.programme.agency_id, row.programme_id, row.state):
         raise call_not_found()
-    if not rules.may_manage(actor, row.programme.agency_id):
+    if not rules.may_manage(actor, row.programme.agency_id, row.programme_id):
         raise Forbidden
     return row
 
@@ -212,8 +212,8 @@ def round_to_change(actor: Actor, round_id: UUID) -> Round:
     row = Round.objects.select_for_update(of=("self",), no_key=True).filter(pk=round_id).first()
     if call is None or row is None:
         raise round_not_found()
-    if not rules.may_manage(actor, call.programme.agency_id):
-        if not rules.may_see_call(actor, call.programme.agency_id, row.state):
+    if not rules.may_manage(actor, call.programme.agency_id, call.programme_id):
+        if not rules.may_see_call(actor, call.programme.agency_id, call.programme_id, row.state):
             raise round_not_found()
         raise Forbidden
     row.call = call
@@ -221,9 +221,9 @@ def round_to_change(actor: Actor, round_id: UUID) -> Round:
 
 
 def _managed_call(actor: Actor, row: Call | None, *, drafts_only: bool) -> Call:
-    if row is None or not rules.may_see_call(actor, row.programme.agency_id, row.state):
+    if row is None or not rules.may_see_call(actor, row.programme.agency_id, row.programme_id, row.state):
         raise call_not_found()
-    if not rules.may_manage(actor, row.programme.agency_id):
+    if not rules.may_manage(actor, row.programme.agency_id, row.programme_id):
         raise Forbidden
     if row.state in {"closed", "cancelled"}:
         raise Conflict(

@@ -1,6 +1,7 @@
 """Who may do what with calls. Pure: an actor and values in, yes or no out.
 
-What is published is public, and stays so. A draft is its own agency's officers' alone.
+What is published is public, and stays so. A draft is its own agency's officers' alone, and those of its programme.
+`agency_id` and `programme_id` are the call's programme and whose it is.
 """
 
 from uuid import UUID
@@ -8,13 +9,14 @@ from uuid import UUID
 from dure.control.foundation.actors import Actor
 
 
-def may_manage(actor: Actor, agency_id: UUID | None) -> bool:
-    """Write, publish, extend and end: an officer of the programme's agency (any officer where it has none)."""
-    return actor.is_system or (actor.has("officer") and (agency_id is None or actor.acts_for(agency_id)))
+def may_manage(actor: Actor, agency_id: UUID | None, programme_id: UUID) -> bool:
+    """Write, publish, extend and end: an officer of the programme's agency (any officer where it has none), and who is
+    an officer of this programme alone."""
+    return actor.officer_for(agency_id, programme_id)
 
 
-def may_see_call(actor: Actor, agency_id: UUID | None, state: str) -> bool:
-    return state != "draft" or may_manage(actor, agency_id)
+def may_see_call(actor: Actor, agency_id: UUID | None, programme_id: UUID, state: str) -> bool:
+    return state != "draft" or may_manage(actor, agency_id, programme_id)
 
 
 def may_ask(actor: Actor) -> bool:
@@ -23,18 +25,20 @@ def may_ask(actor: Actor) -> bool:
 
 
 def may_see_question(
-    actor: Actor, agency_id: UUID | None, *, state: str, organisation_id: UUID | None
+    actor: Actor, agency_id: UUID | None, programme_id: UUID, *, state: str, organisation_id: UUID | None
 ) -> bool:
     """Answered ones are public; the others are the asking organisation's and the officers'."""
     return (
         state == "answered"
-        or may_manage(actor, agency_id)
+        or may_manage(actor, agency_id, programme_id)
         or (organisation_id is not None and actor.organisation_id == organisation_id)
     )
 
 
-def may_know_asker(actor: Actor, agency_id: UUID | None, organisation_id: UUID | None) -> bool:
+def may_know_asker(
+    actor: Actor, agency_id: UUID | None, programme_id: UUID, *, organisation_id: UUID | None
+) -> bool:
     """Who asked is never public: it would tell competitors who applies."""
-    return may_manage(actor, agency_id) or (
+    return may_manage(actor, agency_id, programme_id) or (
         organisation_id is not None and actor.organisation_id == organisation_id
     )

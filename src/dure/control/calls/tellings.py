@@ -13,10 +13,10 @@ _SHORT = 300
 
 
 def question_asked(row: Question) -> None:
-    """The agency's officers, that a question waits."""
+    """The agency's officers and those of the programme, that a question waits."""
     agency_id = row.call.programme.agency_id
     officers = (
-        identity.people_to_notify(agency_id, roles=["officer"])
+        identity.officers_to_notify(agency_id=agency_id, programme_id=row.call.programme_id)
         if agency_id
         else identity.people_with_role("officer")
     )

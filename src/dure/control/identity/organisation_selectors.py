@@ -269,6 +269,11 @@ def programme_roles(person_id: UUID) -> list[ProgrammeRoleView]:
     return [programme_role_view(row) for row in _current_roles().filter(person_id=person_id)]
 
 
+def roles_in_programmes(person_id: UUID) -> frozenset[tuple[UUID, str]]:
+    """The same as (programme id, role), for `Actor.programme_roles`."""
+    return frozenset(_current_roles().filter(person_id=person_id).values_list("programme_id", "role"))
+
+
 def people_with_programme_role(programme_id: UUID, *, role: str | None = None) -> list[ProgrammeRoleView]:
     """Who is officer or reviewer of one programme alone, as of now, by name."""
     rows = _current_roles().filter(programme_id=programme_id)

@@ -59,5 +59,8 @@ def may_verify(actor: Actor) -> bool:
 BOUND_ROLES = frozenset({"operator", "auditor"})
 
 
-def may_give_programme_roles(actor: Actor) -> bool:
-    return actor.has("officer", "operator")
+def may_give_programme_roles(actor: Actor, agency_id: UUID | None) -> bool:
+    """Operators, and officers of the programme's agency: nobody opens what is not theirs to open."""
+    return actor.has("operator") or (
+        actor.has("officer") and (agency_id is None or actor.acts_for(agency_id))
+    )

@@ -66,8 +66,10 @@ from dure.control.identity.organisation_selectors import (
     profile,
     profiles,
     programme_roles,
+    roles_in_programmes,
     valid_document_kinds,
 )
+from dure.control.identity.programme_agencies import may_give_programme_roles
 
 __all__ = [
     "DelegationView",
@@ -106,12 +108,14 @@ __all__ = [
     "lent_roles",
     "link",
     "links_of",
+    "may_give_programme_roles",
     "member",
     "members_of",
     "memberships_of",
     "missing_facts",
     "names_of",
     "next_step",
+    "officers_to_notify",
     "organisation",
     "organisation_for",
     "organisation_page",
@@ -129,6 +133,7 @@ __all__ = [
     "profile_for",
     "profiles",
     "programme_roles",
+    "roles_in_programmes",
     "timeline",
     "token",
     "tokens_of",
@@ -310,6 +315,20 @@ def people_to_notify(organisation_id: UUID, *, roles: Collection[str]) -> list[P
     return [person_view(person) for person in found.values()]
 
 
+def officers_to_notify(*, agency_id: UUID, programme_id: UUID) -> list[PersonView]:
+    """Whom a notice about a programme goes to: officers of its agency, and those of the programme alone, who must be
+    members of the agency for that to count."""
+    found = people_to_notify(agency_id, roles=["officer"])
+    members = _current(Membership.objects.filter(organisation_id=agency_id, person__is_active=True))
+    holders = {one.person_id for one in people_with_programme_role(programme_id, role="officer")}
+    return list(
+        {
+            one.id: one
+            for one in (*found, *(person_view(row.person) for row in members.filter(person__in=holders)))
+        }.values()
+    )
+
+
 def people_with_role(role: str) -> list[PersonView]:
     """Everybody who holds this role somewhere, once each."""
     rows = _current(Membership.objects.filter(roles__contains=[role], person__is_active=True))
@@ -318,7 +337,8 @@ def people_with_role(role: str) -> list[PersonView]:
 
 def actor_for(*, person_id: UUID, organisation_id: UUID | None = None) -> Actor:
     """The person acting for one of their organisations: the one asked for, else their first. Roles that another member
-    lent them are theirs while the delegation lasts."""
+    lent them are theirs while the delegation lasts. What they are in single programmes comes along where they act for a
+    ministry or an agency, for none other has programmes."""
     memberships = memberships_of(person_id)
     chosen = next((m for m in memberships if m.organisation.id == organisation_id), None)
     chosen = chosen or next(iter(memberships), None)
@@ -333,6 +353,11 @@ def actor_for(*, person_id: UUID, organisation_id: UUID | None = None) -> Actor:
         organisation_id=chosen.organisation.id,
         organisation_kind=chosen.organisation.kind,
         roles=own | {one.role for one in lent},
+        programme_roles=(
+            roles_in_programmes(person_id)
+            if chosen.organisation.kind in rules.PLATFORM_KINDS
+            else frozenset()
+        ),
         on_behalf_of=tuple(
             sorted({(one.giver_id, one.giver_name) for one in lent if one.role not in own}, key=str)
         ),

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from dure.control.foundation.errors import DureError, NotFound
+from dure.control.foundation.errors import DureError, Forbidden, NotFound
 from dure.control.foundation.http import Request
 from dure.control.identity import facts, organisation_forms
 from dure.control.identity import selectors as identity
@@ -23,7 +23,9 @@ from dure.control.programmes import selectors as programmes
 class ProgrammeRoleForm(forms.Form):
     email = forms.EmailField(
         label=_("E-mail address"),
-        help_text=_("Of someone who is registered."),
+        help_text=_(
+            "Of someone who is registered. The role of an officer counts while they are a member of the agency."
+        ),
         widget=forms.EmailInput(attrs={"class": "input", "autocomplete": "off"}),
     )
     role = forms.ChoiceField(
@@ -73,7 +75,7 @@ def programme_people(request: Request, slug: str) -> HttpResponse:
         "programme": programme,
         "form": form,
         "roles": identity.people_with_programme_role(programme.id),
-        "may_give": request.actor.has("officer", "operator"),
+        "may_give": identity.may_give_programme_roles(actor=request.actor, programme_id=programme.id),
     }
     status = 422 if request.method == "POST" else 200
     return render(request, "portal/programme_people.html", context, status=status)
@@ -88,6 +90,8 @@ def take_programme_role(request: Request, slug: str, programme_role_id: UUID) ->
     found = next((one for one in held if one.id == programme_role_id), None)
     if found is None:
         raise NotFound(code="programme_role_not_found")
+    if not identity.may_give_programme_roles(actor=request.actor, programme_id=programme.id):
+        raise Forbidden
     if request.method == "POST":
         people.take_programme_role(
             actor=request.actor, programme_role_id=programme_role_id, reason=request.POST.get("reason", "")

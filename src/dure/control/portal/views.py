@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 from dure.control.access import selectors as access
 from dure.control.catalogue import selectors as catalogue
 from dure.control.foundation import clock
-from dure.control.foundation.actors import Actor
+from dure.control.foundation.actors import OFFICERS, PROGRAMME_OFFICER, Actor
 from dure.control.foundation.errors import NotFound
 from dure.control.foundation.http import Request
 from dure.control.identity import selectors as identity
@@ -67,6 +67,8 @@ def home(request: Request) -> HttpResponse:
         return redirect("portal:operations")
     if actor.has("auditor"):
         return redirect("ledger:books")
+    if actor.has(PROGRAMME_OFFICER):
+        return render(request, "portal/officer_home.html", _officer(actor))
     if actor.organisation_kind == "provider":
         return render(request, "portal/provider_home.html", _provider(actor))
     if actor.organisation_id is None:
@@ -79,7 +81,7 @@ def home(request: Request) -> HttpResponse:
 def home_live(request: Request) -> HttpResponse:
     """The part of a first page that moves."""
     actor = request.actor
-    if actor.has("officer"):
+    if actor.has(*OFFICERS):
         return render(request, "portal/officer_home.html#lines", _money_lines(actor))
     if actor.organisation_kind == "provider" and actor.has(*_EARNINGS_READERS):
         return render(request, "portal/provider_home.html#figures", month_figures(actor.organisation_id))
@@ -142,6 +144,8 @@ def _awards(actor: Actor) -> dict[str, Any]:
 
 def _money_lines(actor: Actor) -> dict[str, Any]:
     lines = programmes.programmes(actor=actor)
+    if not actor.is_platform:
+        lines = [one for one in lines if actor.officer_for(one.agency.id if one.agency else None, one.id)]
     names = (
         *("awards", "appropriated_micro_won", "granted_micro_won", "spent_micro_won"),
         "left_to_grant_micro_won",
@@ -151,7 +155,7 @@ def _money_lines(actor: Actor) -> dict[str, Any]:
         "programmes": lines,
         "sums": sums,
         "at": clock.now(),
-        "waiting": waiting_by_process(settlement.waiting_escrow()),
+        "waiting": waiting_by_process(settlement.waiting_escrow()) if actor.is_platform else [],
     }
 
 
@@ -172,7 +176,7 @@ def _officer(actor: Actor) -> dict[str, Any]:
     return {
         **_money_lines(actor),
         "organisation": _organisation(actor),
-        "verifications": identity.waiting(),
+        "verifications": identity.waiting() if actor.has("officer") else None,
         "unused": unused,
         "pipeline": [
             step(gettext("Granted, not used yet"), unused, lambda view: view.remaining_micro_won),

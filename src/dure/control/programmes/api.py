@@ -11,6 +11,7 @@ from dure.contracts.directory import HIGHEST_LIMIT
 from dure.contracts.money import MICRO_WON_PER_WON
 from dure.control.access.services import Limits
 from dure.control.foundation import clock
+from dure.control.foundation.actors import OFFICERS
 from dure.control.foundation.errors import Invalid
 from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, actor_of, audience
@@ -219,7 +220,7 @@ def list_appropriations(request: Request, slug: str) -> object:
 
 
 @router.post("/programmes/{slug}/appropriations", response={200: ProgrammeOut, 201: ProgrammeOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def appropriate(request: Request, slug: str, body: AppropriationIn) -> object:
     """Put more money into a programme."""
     added = services.appropriate(
@@ -273,7 +274,7 @@ def list_awards(
 
 
 @router.post("/awards", response={200: AwardOut, 201: AwardOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def grant_award(request: Request, body: AwardIn) -> object:
     """Grant an organisation money of a programme; never more than the programme has left."""
     granted = services.grant_award(
@@ -303,7 +304,7 @@ def show_award(request: Request, award_id: UUID) -> object:
 
 
 @router.post("/awards/{award_id}/end", response={200: AwardOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def end_award(request: Request, award_id: UUID, body: EndIn) -> object:
     """End an award; what is unspent goes back to the programme. Doing so again changes nothing."""
     view, _changed = services.end_award(actor=actor_of(request), award_id=award_id, reason=body.reason)

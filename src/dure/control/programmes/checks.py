@@ -166,7 +166,7 @@ def programme_to_move(actor: Actor, slug: str) -> Programme:
             field="programme",
             remedy=_("See them with: dure programmes list"),
         )
-    if not rules.may_move_money(actor, row.agency_id):
+    if not rules.may_move_money(actor, row.agency_id, row.pk):
         raise Forbidden
     if row.state != "open":
         raise Conflict("programme_closed", _("The programme “%(slug)s” is closed.") % {"slug": slug})

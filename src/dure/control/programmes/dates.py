@@ -18,7 +18,13 @@ def ends_of_awards(person_id: UUID) -> Iterator[Event]:
         if actor.is_platform:
             continue
         awards: Iterator[selectors.AwardView] = exports.every(
-            lambda page, actor=actor: selectors.awards(actor=actor, state="open", page=page, page_size=100)  # type: ignore[misc]
+            lambda page, actor=actor: selectors.awards(  # type: ignore[misc]
+                actor=actor,
+                organisation_id=actor.organisation_id,
+                state="open",
+                page=page,
+                page_size=100,
+            )
         )
         for award in awards:
             if award.valid_until is not None:

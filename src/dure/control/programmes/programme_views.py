@@ -19,6 +19,7 @@ from django.utils.translation import get_language, gettext, pgettext
 from dure.contracts.ids import uuid7
 from dure.contracts.money import MICRO_WON_PER_WON
 from dure.control.foundation import exports
+from dure.control.foundation.actors import OFFICERS
 from dure.control.foundation.errors import DureError, Forbidden
 from dure.control.foundation.http import Request, whole_number
 from dure.control.foundation.money import format_won
@@ -240,7 +241,7 @@ def add_source(request: Request) -> HttpResponse:
     )
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def appropriate(request: Request, slug: str) -> HttpResponse:
     view = _mine(request, slug)
     form = typed.AppropriationForm(request.POST or None, sources=_source_names())
@@ -290,7 +291,7 @@ def appropriate(request: Request, slug: str) -> HttpResponse:
     )
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def pass_on(request: Request, slug: str) -> HttpResponse:
     view = _mine(request, slug)
     others = {
@@ -347,7 +348,7 @@ def pass_on(request: Request, slug: str) -> HttpResponse:
     )
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def budget_line(request: Request, slug: str, key: str = "") -> HttpResponse:
     view = _mine(request, slug)
     standing = next((one for one in selectors.budget_lines(programme_id=view.id) if one.key == key), None)
@@ -384,7 +385,7 @@ def budget_line(request: Request, slug: str, key: str = "") -> HttpResponse:
     )
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def own_contribution(request: Request, slug: str) -> HttpResponse:
     view = _mine(request, slug)
     standing = selectors.own_contribution(programme_id=view.id)
@@ -425,7 +426,7 @@ def own_contribution(request: Request, slug: str) -> HttpResponse:
     )
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def eligible_use(request: Request, slug: str) -> HttpResponse:
     view = _mine(request, slug)
     standing = selectors.eligible_use(programme_id=view.id)
@@ -462,7 +463,7 @@ def eligible_use(request: Request, slug: str) -> HttpResponse:
     )
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def grant(request: Request, slug: str) -> HttpResponse:
     view = _mine(request, slug)
     lines = {
@@ -528,7 +529,7 @@ def _asked(form: forms.Form) -> dict[str, Any]:
     }
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def confirm_own_contribution(request: Request, award_id: UUID) -> HttpResponse:
     view = selectors.award(actor=request.actor, award_id=award_id)
     due = view.own_outstanding_micro_won
@@ -572,7 +573,7 @@ def confirm_own_contribution(request: Request, award_id: UUID) -> HttpResponse:
     )
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def repaid_own_contribution(request: Request, award_id: UUID) -> HttpResponse:
     view = selectors.award(actor=request.actor, award_id=award_id)
     form = forms.Form(request.POST if request.method == "POST" else None)
@@ -598,7 +599,7 @@ def repaid_own_contribution(request: Request, award_id: UUID) -> HttpResponse:
     )
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def end_award(request: Request, award_id: UUID) -> HttpResponse:
     view = selectors.award(actor=request.actor, award_id=award_id)
     form = typed.EndForm(request.POST or None)

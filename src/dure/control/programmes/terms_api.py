@@ -11,6 +11,7 @@ from uuid import UUID
 from ninja import Field, Router, Schema, Status
 
 from dure.contracts.money import MICRO_WON_PER_WON
+from dure.control.foundation.actors import OFFICERS
 from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, actor_of, audience
 from dure.control.programmes import selectors, services
@@ -209,7 +210,7 @@ def list_programme_sources(request: Request, slug: str) -> object:
 
 
 @router.post("/programmes/{slug}/pass-on", response={200: ProgrammeOut, 201: ProgrammeOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def pass_on(request: Request, slug: str, body: PassOnIn) -> object:
     """Give what a source gave this programme, and it has not granted, to another programme; answers that one."""
     added = services.pass_on(
@@ -233,7 +234,7 @@ def list_lines(request: Request, slug: str) -> object:
 
 
 @router.put("/programmes/{slug}/lines/{key}", response={200: LineOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def set_line(request: Request, slug: str, key: str, body: LineIn) -> object:
     """Add a budget line, or change its name or ceiling."""
     return services.set_budget_line(
@@ -255,7 +256,7 @@ def show_own_contribution(request: Request, slug: str) -> object:
 
 
 @router.put("/programmes/{slug}/own-contribution", response={200: OwnContributionOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def set_own_contribution(request: Request, slug: str, body: OwnContributionIn) -> object:
     """Set the own shares a programme asks, all at once; awards granted before keep theirs."""
     return services.set_own_contribution(
@@ -281,7 +282,7 @@ def show_eligible_use(request: Request, slug: str) -> object:
 
 
 @router.put("/programmes/{slug}/eligible-use", response={200: UseOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def set_eligible_use(request: Request, slug: str, body: UseIn) -> object:
     """Set what a programme's money may be used for; it holds for new awards."""
     return services.set_eligible_use(
@@ -316,7 +317,7 @@ def list_calls_by_source(
 
 
 @router.post("/awards/{award_id}/own-contribution", response={200: AwardOut, 201: AwardOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def confirm_own_contribution(request: Request, award_id: UUID, body: ConfirmIn) -> object:
     """Confirm that an own contribution has arrived; it joins the award at once."""
     confirmed = services.confirm_own_contribution(
@@ -330,7 +331,7 @@ def confirm_own_contribution(request: Request, award_id: UUID, body: ConfirmIn) 
 
 
 @router.post("/awards/{award_id}/own-contribution/repaid", response={200: AwardOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def confirm_own_contribution_repaid(request: Request, award_id: UUID, body: MemoIn) -> object:
     """Confirm that what an ended award left of the own contribution has been paid back."""
     return services.confirm_own_contribution_repaid(

@@ -15,6 +15,7 @@ from dure.contracts.usage import UsageStatus
 from dure.control.access import selectors as access
 from dure.control.access import services as keys
 from dure.control.foundation import exports
+from dure.control.foundation.actors import OFFICERS
 from dure.control.foundation.errors import DureError, Forbidden, Invalid, NotFound
 from dure.control.foundation.http import Request, whole_number
 from dure.control.identity.guards import requires, signed_in
@@ -230,7 +231,7 @@ def _tell(form: KeyLimitsForm, error: DureError) -> None:
     form.add_error(error.field if error.field in form.fields else None, str(error))
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def award_limits(request: Request, award_id: UUID) -> HttpResponse:
     view = selectors.award(actor=request.actor, award_id=award_id)
     if not access.may_limit(actor=request.actor, award_id=award_id):

@@ -17,7 +17,7 @@ from dure.control.applications.workflow import APPLICATION_STATES, SEEN_BY_OFFIC
 from dure.control.calls import eligibility, forms
 from dure.control.calls import selectors as calls
 from dure.control.foundation import exports
-from dure.control.foundation.actors import Actor
+from dure.control.foundation.actors import OFFICERS, Actor
 from dure.control.foundation.errors import DureError
 from dure.control.foundation.exports import Column
 from dure.control.foundation.http import Request, whole_number
@@ -71,13 +71,13 @@ def applications(request: Request) -> HttpResponse:
         "filtered": any(filters[name] for name in ("search", "state", "call_slug")),
         "states": _states(request.actor),
         "orders": _ORDERS.items(),
-        "others": request.actor.has("officer", "auditor"),
+        "others": request.actor.has(*OFFICERS, "auditor"),
     }
     return render(request, "applications/applications.html", context)
 
 
 def _states(actor: Actor) -> list[str]:
-    officers = actor.has("officer", "auditor")
+    officers = actor.has(*OFFICERS, "auditor")
     return [state for state in APPLICATION_STATES if not officers or state in SEEN_BY_OFFICERS]
 
 

@@ -27,7 +27,7 @@ from dure.control.calls import steps
 from dure.control.calls.selectors import RoundView
 from dure.control.calls.workflow import in_time
 from dure.control.foundation import audit, clock
-from dure.control.foundation.actors import Actor
+from dure.control.foundation.actors import OFFICERS, Actor
 from dure.control.foundation.errors import Conflict, DureError, Forbidden, Invalid
 from dure.control.foundation.money import format_won
 from dure.control.identity import selectors as identity
@@ -442,7 +442,7 @@ def in_bulk(
     outcome: str = "",
 ) -> list[BulkResult]:
     """The same for several, each in a transaction of its own: what is refused for one does not hold up another."""
-    if not actor.has("officer"):
+    if not actor.has(*OFFICERS):
         raise Forbidden
     if len(application_ids) > MAX_BULK:
         raise Invalid(

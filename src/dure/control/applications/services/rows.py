@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from dure.control.applications import rules
@@ -20,11 +21,21 @@ from dure.control.foundation.errors import Conflict, Forbidden, NotFound
 database_moment = calls.database_now
 
 
+def _rows_to_lock() -> QuerySet[Application]:
+    """With the programme read along, which says whose officers may."""
+    rows = Application.objects.select_for_update(of=("self",), no_key=True)
+    return rows.select_related("round__call")
+
+
 def locked(actor: Actor, application_id: UUID) -> Application:
     """The application, locked against other changes; raises `NotFound` for what is not the actor's to see."""
-    row = Application.objects.select_for_update(no_key=True).filter(pk=application_id).first()
+    row = _rows_to_lock().filter(pk=application_id).first()
     if row is None or not rules.may_see(
-        actor, organisation_id=row.organisation_id, agency_id=row.agency_id, state=row.state
+        actor,
+        organisation_id=row.organisation_id,
+        agency_id=row.agency_id,
+        programme_id=row.programme_id,
+        state=row.state,
     ):
         raise NotFound(_("There is no such application."), code="application_not_found")
     return row
@@ -56,19 +67,19 @@ def locked_for_handing_in(actor: Actor, application_id: UUID) -> Application:
 
 def locked_for_deciding(actor: Actor, application_id: UUID) -> Application:
     row = locked(actor, application_id)
-    if not rules.may_decide(actor, row.agency_id):
+    if not rules.may_decide(actor, row.agency_id, row.programme_id):
         raise Forbidden
     return row
 
 
 def locked_for_extending(actor: Actor, application_id: UUID) -> Application:
     """An officer may give more time to a draft without being shown it."""
-    row = Application.objects.select_for_update(no_key=True).filter(pk=application_id).first()
+    row = _rows_to_lock().filter(pk=application_id).first()
     if row is None or not (
-        rules.may_decide(actor, row.agency_id) or rules.is_own(actor, row.organisation_id)
+        rules.may_decide(actor, row.agency_id, row.programme_id) or rules.is_own(actor, row.organisation_id)
     ):
         raise NotFound(_("There is no such application."), code="application_not_found")
-    if not rules.may_decide(actor, row.agency_id):
+    if not rules.may_decide(actor, row.agency_id, row.programme_id):
         raise Forbidden
     return row
 

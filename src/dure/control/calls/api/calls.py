@@ -20,6 +20,7 @@ from dure.control.calls.api.schemas import (
     TemplateOut,
 )
 from dure.control.foundation import files
+from dure.control.foundation.actors import OFFICERS
 from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, actor_of, audience
 
@@ -60,7 +61,7 @@ def list_calls(
 
 
 @router.post("/calls", response={201: CallOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def add_call(request: Request, body: CallIn) -> object:
     """Begin a call as a draft, from nothing or from a template."""
     actor = actor_of(request)
@@ -98,7 +99,7 @@ def show_call(request: Request, slug: str) -> object:
 
 
 @router.patch("/calls/{slug}", response={200: CallOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def change_call(request: Request, slug: str, body: CallChangeIn) -> object:
     """Change a draft, or correct the texts of a published call."""
     given = body.model_dump(exclude_unset=True, exclude_none=True)
@@ -115,7 +116,7 @@ def change_call(request: Request, slug: str, body: CallChangeIn) -> object:
 
 
 @router.delete("/calls/{slug}", response={204: None, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def discard_call(request: Request, slug: str) -> object:
     """Throw a draft away. What was ever published stays."""
     services.discard_call(actor=actor_of(request), slug=slug)
@@ -123,7 +124,7 @@ def discard_call(request: Request, slug: str) -> object:
 
 
 @router.post("/calls/{slug}/copy", response={201: CallOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def copy_call(request: Request, slug: str, body: CopyIn) -> object:
     """A new draft with everything of a call, its dates moved by `years`; it must be looked through."""
     copied = services.copy_call(
@@ -139,14 +140,14 @@ def copy_call(request: Request, slug: str, body: CopyIn) -> object:
 
 
 @router.post("/calls/{slug}/cancel", response={200: CallOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def cancel_call(request: Request, slug: str, body: ReasonIn) -> object:
     """Call a published call off, with all of its rounds and a public reason."""
     return services.cancel_call(actor=actor_of(request), slug=slug, reason=body.reason).as_dict()
 
 
 @router.post("/calls/{slug}/attachments", response={201: AttachmentOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def add_attachment(
     request: Request,
     slug: str,
@@ -177,7 +178,7 @@ def download_attachment(request: Request, file_id: UUID) -> FileResponse | HttpR
 
 
 @router.delete("/call-attachments/{file_id}", response={204: None, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def remove_attachment(request: Request, file_id: UUID, body: MaybeReasonIn) -> object:
     """Take a file away; from a published call with a public reason."""
     services.remove_attachment(actor=actor_of(request), attachment_id=file_id, reason=body.reason)

@@ -15,12 +15,13 @@ from dure.control.calls.api.schemas import (
     MatchingOut,
     VersionOut,
 )
+from dure.control.foundation.actors import OFFICERS
 from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, actor_of, audience
 
 
 @router.get("/calls/{slug}/contents/{part}", response={200: VersionOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def show_content(request: Request, slug: str, part: Literal["form", "rules", "steps"]) -> object:
     """The newest form, rules or steps of a call, as its officers work on them."""
     draft = selectors.draft(actor=actor_of(request), slug=slug)
@@ -31,7 +32,7 @@ def show_content(request: Request, slug: str, part: Literal["form", "rules", "st
 
 
 @router.put("/calls/{slug}/contents/{part}", response={200: VersionOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def save_content(
     request: Request,
     slug: str,
@@ -51,14 +52,14 @@ def save_content(
 
 
 @router.get("/call-documents/{slug}", response={200: dict[str, Any], **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def export_call(request: Request, slug: str) -> object:
     """The call as one document, to keep in version control."""
     return services.export_call(actor=actor_of(request), slug=slug)
 
 
 @router.post("/call-documents", response={201: CallOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def import_call(request: Request, body: DocumentIn) -> object:
     """Make the call of a document, or bring the one that is there to what it says."""
     view = services.import_call(actor=actor_of(request), document=body.document, reason=body.reason)
@@ -66,7 +67,7 @@ def import_call(request: Request, body: DocumentIn) -> object:
 
 
 @router.post("/eligibility/matching", response={200: MatchingOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def matching(request: Request, body: MatchingIn) -> object:
     """How many organisations these rules would fit, by what is known of them today; names nobody."""
     return selectors.matching_organisations(actor=actor_of(request), content=body.requirements)

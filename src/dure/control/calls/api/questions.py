@@ -9,6 +9,7 @@ from dure.control.calls import selectors, services
 from dure.control.calls.api.common import router
 from dure.control.calls.api.schemas import AnswerIn, QuestionIn, QuestionOut, QuestionPageOut, ReasonIn
 from dure.control.calls.selectors import Page, QuestionView
+from dure.control.foundation.actors import OFFICERS
 from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, actor_of, audience
 
@@ -51,7 +52,7 @@ def ask_question(request: Request, slug: str, body: QuestionIn) -> object:
 
 
 @router.get("/questions", response={200: QuestionPageOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def list_waiting(request: Request, page: int = 1, page_size: int = selectors.PAGE_SIZE) -> object:
     """What waits for an officer's answer, oldest first."""
     return _page(selectors.questions_to_answer(actor=actor_of(request), page=page, page_size=page_size))
@@ -65,7 +66,7 @@ def show_question(request: Request, question_id: UUID) -> object:
 
 
 @router.post("/questions/{question_id}/answer", response={200: QuestionOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def answer_question(request: Request, question_id: UUID, body: AnswerIn) -> object:
     """Answer in public, or put an answer right."""
     return services.answer_question(
@@ -78,7 +79,7 @@ def answer_question(request: Request, question_id: UUID, body: AnswerIn) -> obje
 
 
 @router.post("/questions/{question_id}/withhold", response={200: QuestionOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def withhold_question(request: Request, question_id: UUID, body: ReasonIn) -> object:
     """Do not answer in public; who asked reads why."""
     return services.withhold_question(actor=actor_of(request), question_id=question_id, reason=body.reason)

@@ -21,13 +21,14 @@ from dure.control.calls.api.schemas import (
     aware,
 )
 from dure.control.calls.selectors import RoundView
+from dure.control.foundation.actors import OFFICERS
 from dure.control.foundation.errors import Invalid
 from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, actor_of, audience
 
 
 @router.post("/calls/{slug}/rounds", response={201: RoundOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def add_round(request: Request, slug: str, body: RoundIn) -> object:
     """Begin a round as a draft; it follows the call's form, rules and steps until it is published."""
     added = services.add_round(actor=actor_of(request), call_slug=slug, **body.as_values())
@@ -42,14 +43,14 @@ def show_round(request: Request, round_id: UUID) -> object:
 
 
 @router.patch("/rounds/{round_id}", response={200: RoundOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def change_round(request: Request, round_id: UUID, body: RoundIn) -> object:
     """Change a draft; a published round takes a name and more money, nothing else."""
     return services.change_round(actor=actor_of(request), round_id=round_id, **body.as_values()).as_dict()
 
 
 @router.delete("/rounds/{round_id}", response={204: None, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def discard_round(request: Request, round_id: UUID) -> object:
     """Throw a draft round away."""
     services.discard_round(actor=actor_of(request), round_id=round_id)
@@ -57,21 +58,21 @@ def discard_round(request: Request, round_id: UUID) -> object:
 
 
 @router.get("/rounds/{round_id}/problems", response={200: list[ProblemOut], **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def list_problems(request: Request, round_id: UUID) -> object:
     """What stands in the way of publishing a draft, all at once, and what might better be looked at."""
     return services.publication_problems(actor=actor_of(request), round_id=round_id)
 
 
 @router.post("/rounds/{round_id}/publish", response={200: RoundOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def publish_round(request: Request, round_id: UUID) -> object:
     """Publish a round, and its call with the first of them; `round_not_ready` lists every problem in `data.problems`."""
     return services.publish_round(actor=actor_of(request), round_id=round_id).as_dict()
 
 
 @router.post("/rounds/{round_id}/extend", response={200: RoundOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def extend_round(request: Request, round_id: UUID, body: ExtendIn) -> object:
     """Move the closing to a later moment, for everybody, with a public reason."""
     closes_at = aware(body.closes_at) or body.closes_at
@@ -85,7 +86,7 @@ def extend_round(request: Request, round_id: UUID, body: ExtendIn) -> object:
 
 
 @router.post("/rounds/{round_id}/close", response={200: RoundOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def close_round(request: Request, round_id: UUID, body: MaybeReasonIn) -> object:
     """Say that everything in a round was decided. Doing so again changes nothing."""
     return services.close_round(actor=actor_of(request), round_id=round_id, reason=body.reason).as_dict()
@@ -99,7 +100,7 @@ def list_timed_steps(request: Request, round_id: UUID) -> object:
 
 
 @router.post("/rounds/{round_id}/timed-steps/{step_key}/settle", response={200: StepOut, **ERRORS})
-@audience("officer")
+@audience(*OFFICERS)
 def settle_step(request: Request, round_id: UUID, step_key: str, body: ReasonIn) -> object:
     """Say what was done about a step whose time is over."""
     return services.settle_step(

@@ -72,7 +72,7 @@ def calls(
     now = at or clock.now()
     rows = _phased(_visible(actor), actor, now)
     if mine:
-        rows = rows.filter(_managed(actor))
+        rows = rows.filter(managed(actor))
     if words := "".join(sign for sign in search if sign.isprintable()).split():
         for word in words[:10]:
             rows = rows.filter(_any_of({f"{name}__icontains": word for name in _SEARCHED}))
@@ -107,7 +107,7 @@ def call_refs(call_ids: Sequence[UUID]) -> dict[UUID, CallRef]:
 def draft(*, actor: Actor, slug: str) -> Draft:
     """What officers work on; for others it is not there."""
     row = call_row(actor, slug)
-    if not rules.may_manage(actor, row.programme.agency_id):
+    if not rules.may_manage(actor, row.programme.agency_id, row.programme_id):
         raise call_not_found()
     forms = [version_view(one) for one in FormVersion.objects.filter(call=row).order_by("-number")]
     requirements = [version_view(one) for one in RuleVersion.objects.filter(call=row).order_by("-number")]
@@ -128,7 +128,9 @@ def attachment(*, actor: Actor, attachment_id: UUID) -> AttachmentView:
         .filter(pk=attachment_id, removed_at=None)
         .first()
     )
-    if row is None or not rules.may_see_call(actor, row.call.programme.agency_id, row.call.state):
+    if row is None or not rules.may_see_call(
+        actor, row.call.programme.agency_id, row.call.programme_id, row.call.state
+    ):
         raise NotFound(code="attachment_not_found")
     return attachment_view(row)
 
@@ -136,24 +138,24 @@ def attachment(*, actor: Actor, attachment_id: UUID) -> AttachmentView:
 def timeline(*, actor: Actor, slug: str, limit: int = 50) -> list[AuditEvent]:
     """What happened to a call, latest first; its officers' alone."""
     row = call_row(actor, slug)
-    if not rules.may_manage(actor, row.programme.agency_id):
+    if not rules.may_manage(actor, row.programme.agency_id, row.programme_id):
         raise call_not_found()
     return audit.events_for("call", row.pk, limit=limit)
 
 
 def may_manage(*, actor: Actor, slug: str) -> bool:
     row = Call.objects.select_related("programme").filter(slug=slug).first()
-    return row is not None and rules.may_manage(actor, row.programme.agency_id)
+    return row is not None and rules.may_manage(actor, row.programme.agency_id, row.programme_id)
 
 
 def call_row(actor: Actor, slug: str) -> Call:
     """For this room's own use: the row, if the actor may see it."""
     row = (
-        Call.objects.select_related("programme", "copied_from").filter(slug=slug).first()
+        Call.objects.select_related("programme", "copied_from__programme").filter(slug=slug).first()
         if slug.isprintable()
         else None
     )
-    if row is None or not rules.may_see_call(actor, row.programme.agency_id, row.state):
+    if row is None or not rules.may_see_call(actor, row.programme.agency_id, row.programme_id, row.state):
         raise call_not_found()
     return row
 
@@ -162,16 +164,18 @@ def call_not_found() -> NotFound:
     return NotFound(_("There is no such call."), code="call_not_found")
 
 
-def _managed(actor: Actor) -> Q:
+def managed(actor: Actor) -> Q:
+    """For this room's own use: `rules.may_manage` as a condition on calls."""
     if actor.is_system:
         return ~Q(pk=None)
-    if not actor.has("officer"):
-        return Q(pk=None)
-    return Q(programme__agency=None) | Q(programme__agency_id=actor.organisation_id)
+    own = Q(programme__agency_id=actor.organisation_id) if actor.organisation_id else Q(pk=None)
+    if actor.has("officer"):
+        return Q(programme__agency=None) | own
+    return own & Q(programme__in=actor.officer_programmes)
 
 
 def _visible(actor: Actor) -> QuerySet[Call]:
-    return Call.objects.filter(~Q(state="draft") | _managed(actor))
+    return Call.objects.filter(~Q(state="draft") | managed(actor))
 
 
 def _phased(rows: QuerySet[Call], actor: Actor, now: datetime) -> QuerySet[Call]:
@@ -225,7 +229,7 @@ def _lines(rows: Sequence[Call], actor: Actor, now: datetime) -> list[CallLine]:
         by_call.setdefault(one.call_id, []).append(one)
     kept = []
     for row in rows:
-        managed = rules.may_manage(actor, row.programme.agency_id)
+        managed = rules.may_manage(actor, row.programme.agency_id, row.programme_id)
         for one in by_call.get(row.pk, []):
             one.call = row
             if managed or one.state != "draft":
@@ -241,7 +245,7 @@ def _lines(rows: Sequence[Call], actor: Actor, now: datetime) -> list[CallLine]:
             published_at=row.published_at,
             round=leading_round(tuple(views.get(row.pk, ())), now),
             open_rounds=row.open_rounds,  # type: ignore[attr-defined]  # annotated by _phased
-            may_manage=rules.may_manage(actor, row.programme.agency_id),
+            may_manage=rules.may_manage(actor, row.programme.agency_id, row.programme_id),
             read_at=now,
         )
         for row in rows
@@ -249,7 +253,7 @@ def _lines(rows: Sequence[Call], actor: Actor, now: datetime) -> list[CallLine]:
 
 
 def _whole(row: Call, actor: Actor) -> CallView:
-    managed = rules.may_manage(actor, row.programme.agency_id)
+    managed = rules.may_manage(actor, row.programme.agency_id, row.programme_id)
     now = clock.now()
     rounds = list(Round.objects.filter(call=row).order_by("number"))
     for one in rounds:
@@ -283,6 +287,8 @@ def _whole(row: Call, actor: Actor) -> CallView:
 def _copied_from(row: Call, actor: Actor) -> str | None:
     """The earlier call's short name, unless that is a draft the reader may not know of."""
     source = row.copied_from
-    if source is None or not rules.may_see_call(actor, row.programme.agency_id, source.state):
+    if source is None or not rules.may_see_call(
+        actor, source.programme.agency_id, source.programme_id, source.state
+    ):
         return None
     return source.slug

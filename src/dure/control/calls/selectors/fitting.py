@@ -12,7 +12,7 @@ from dure.control.calls.facts import facts_of, facts_of_everybody
 from dure.control.calls.models import Round, RuleVersion
 from dure.control.calls.selectors.rounds import latest_versions, round_not_found
 from dure.control.calls.selectors.versions import requirements_of
-from dure.control.foundation.actors import Actor
+from dure.control.foundation.actors import OFFICERS, Actor
 from dure.control.foundation.errors import Forbidden
 
 
@@ -73,7 +73,7 @@ class Matching:
 
 def matching_organisations(*, actor: Actor, content: Any) -> Matching:
     """For the rule builder, officers only: whom these rules (as JSON) would fit. Names nobody."""
-    if not actor.has("officer"):
+    if not actor.has(*OFFICERS):
         raise Forbidden
     requirements = meaning.requirements(content)
     asked = sorted({key for one in requirements for key in _attributes(one.rule)})

@@ -7,8 +7,8 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from dure.control.calls import rules
-from dure.control.calls.models import Question
-from dure.control.calls.selectors.calls import MAX_PAGE_SIZE, PAGE_SIZE, call_row
+from dure.control.calls.models import Call, Question
+from dure.control.calls.selectors.calls import MAX_PAGE_SIZE, PAGE_SIZE, call_row, managed
 from dure.control.calls.selectors.values import Page, QuestionView, question_view
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import NotFound
@@ -27,7 +27,7 @@ def questions(
     """A call's questions, in the order in which they were asked: the answered ones, and one's organisation's own;
     all of them for its officers."""
     row = call_row(actor, call_slug)
-    rows = _visible(row.questions.all(), actor, row.programme.agency_id)
+    rows = _visible(row.questions.all(), actor, row)
     return _page(rows.order_by("number"), actor, state, search, page, page_size)
 
 
@@ -35,8 +35,7 @@ def questions_to_answer(*, actor: Actor, page: int = 1, page_size: int = PAGE_SI
     """What waits for an officer's answer, oldest first."""
     rows = Question.objects.filter(state="open")
     if not actor.is_system:
-        mine = Q(call__programme__agency_id=actor.organisation_id) | Q(call__programme__agency=None)
-        rows = rows.filter(mine) if actor.has("officer") else rows.none()
+        rows = rows.filter(call__in=Call.objects.filter(managed(actor)))
     return _page(rows.order_by("asked_at", "pk"), actor, "", "", page, page_size)
 
 
@@ -44,9 +43,13 @@ def question(*, actor: Actor, question_id: UUID) -> QuestionView:
     row = Question.objects.select_related("call__programme").filter(pk=question_id).first()
     if (
         row is None
-        or not rules.may_see_call(actor, row.call.programme.agency_id, row.call.state)
+        or not rules.may_see_call(actor, row.call.programme.agency_id, row.call.programme_id, row.call.state)
         or not rules.may_see_question(
-            actor, row.call.programme.agency_id, state=row.state, organisation_id=row.organisation_id
+            actor,
+            row.call.programme.agency_id,
+            row.call.programme_id,
+            state=row.state,
+            organisation_id=row.organisation_id,
         )
     ):
         raise question_not_found()
@@ -58,7 +61,9 @@ def question_views(rows: Sequence[Question], actor: Actor) -> list[QuestionView]
     known = {
         row.pk
         for row in rows
-        if rules.may_know_asker(actor, row.call.programme.agency_id, row.organisation_id)
+        if rules.may_know_asker(
+            actor, row.call.programme.agency_id, row.call.programme_id, organisation_id=row.organisation_id
+        )
     }
     names = identity.names_of({row.organisation_id for row in rows if row.pk in known}) if known else {}
     return [
@@ -67,7 +72,7 @@ def question_views(rows: Sequence[Question], actor: Actor) -> list[QuestionView]
             asker=names[row.organisation_id].name if row.pk in known else "",
             known=row.pk in known,
             mine=actor.organisation_id == row.organisation_id,
-            officer=rules.may_manage(actor, row.call.programme.agency_id),
+            officer=rules.may_manage(actor, row.call.programme.agency_id, row.call.programme_id),
         )
         for row in rows
     ]
@@ -77,8 +82,8 @@ def question_not_found() -> NotFound:
     return NotFound(_("There is no such question."), code="question_not_found")
 
 
-def _visible(rows: QuerySet[Question], actor: Actor, agency_id: UUID | None) -> QuerySet[Question]:
-    if rules.may_manage(actor, agency_id):
+def _visible(rows: QuerySet[Question], actor: Actor, call: Call) -> QuerySet[Question]:
+    if rules.may_manage(actor, call.programme.agency_id, call.programme_id):
         return rows
     return rows.filter(Q(state="answered") | Q(organisation_id=actor.organisation_id))
 

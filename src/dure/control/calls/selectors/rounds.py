@@ -26,7 +26,9 @@ from dure.control.foundation.errors import NotFound
 def round_for(*, actor: Actor, round_id: UUID) -> RoundView:
     """One round; drafts are their agency's officers' alone. Raises `NotFound`."""
     row = _rows().filter(pk=round_id).first()
-    if row is None or not rules.may_see_call(actor, row.call.programme.agency_id, row.state):
+    if row is None or not rules.may_see_call(
+        actor, row.call.programme.agency_id, row.call.programme_id, row.state
+    ):
         raise round_not_found()
     return round_views([row], actor=actor)[0]
 
@@ -54,7 +56,7 @@ def round_lock_for_submission(round_id: UUID) -> RoundView:
 def timed_steps(*, actor: Actor, round_id: UUID) -> list[StepView]:
     """The steps of a round that have an end, in its order; what was done about them is the officers' to see."""
     view = round_for(actor=actor, round_id=round_id)
-    officer = rules.may_manage(actor, view.call.agency_id)
+    officer = rules.may_manage(actor, view.call.agency_id, view.call.programme.id)
     return [
         StepView(
             row.key,
@@ -92,7 +94,8 @@ def round_views(
             extensions=tuple(
                 extension_view(
                     one,
-                    with_name=actor is not None and rules.may_manage(actor, row.call.programme.agency_id),
+                    with_name=actor is not None
+                    and rules.may_manage(actor, row.call.programme.agency_id, row.call.programme_id),
                 )
                 for one in extensions.get(row.pk, [])
             ),

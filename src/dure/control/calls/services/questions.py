@@ -37,7 +37,7 @@ def ask_question(
         if call_slug.isprintable()
         else None
     )
-    if call is None or not rules.may_see_call(actor, call.programme.agency_id, call.state):
+    if call is None or not rules.may_see_call(actor, call.programme.agency_id, call.programme_id, call.state):
         raise call_not_found()
     if not rules.may_ask(actor) or actor.person_id is None or actor.organisation_id is None:
         raise Forbidden(
@@ -135,12 +135,15 @@ def _to_answer(actor: Actor, question_id: UUID, state: str) -> Question:
         .filter(pk=question_id)
         .first()
     )
-    agency_id = row.call.programme.agency_id if row else None
     if row is None or not rules.may_see_question(
-        actor, agency_id, state=row.state, organisation_id=row.organisation_id
+        actor,
+        row.call.programme.agency_id,
+        row.call.programme_id,
+        state=row.state,
+        organisation_id=row.organisation_id,
     ):
         raise question_not_found()
-    if not rules.may_manage(actor, agency_id):
+    if not rules.may_manage(actor, row.call.programme.agency_id, row.call.programme_id):
         raise Forbidden
     if not may_become("question", row.state, state):
         raise Conflict(

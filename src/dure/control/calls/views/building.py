@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST
 
 from dure.control.calls import page_forms, paging, selectors, services, shipped
 from dure.control.calls.page_forms import tell
+from dure.control.foundation.actors import OFFICERS
 from dure.control.foundation.errors import DureError, NotFound
 from dure.control.foundation.http import Request
 from dure.control.identity.guards import requires
@@ -31,7 +32,7 @@ def _programme_choices(request: Request) -> list[tuple[str, str]]:
     return [(one.slug, one.name) for one in programmes.programme_choices(actor=request.actor)]
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def new(request: Request) -> HttpResponse:
     """What a call may begin from."""
     mine = selectors.calls(actor=request.actor, mine=True, order="newest", page_size=10)
@@ -44,7 +45,7 @@ def new(request: Request) -> HttpResponse:
     return render(request, "calls/new.html", context)
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def begin(request: Request, template: str) -> HttpResponse:
     """A new call from a template, or `empty`."""
     chosen = shipped.template(template) if template != "empty" else None
@@ -85,7 +86,7 @@ def _begin(request: Request, chosen: shipped.Template | None, values: dict[str, 
     )
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def copy(request: Request, slug: str) -> HttpResponse:
     source = managed(request, slug)
     initial = {
@@ -125,7 +126,7 @@ def copy(request: Request, slug: str) -> HttpResponse:
     )
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def build(request: Request, slug: str) -> HttpResponse:
     view = managed(request, slug)
     draft = selectors.draft(actor=request.actor, slug=slug)
@@ -170,7 +171,7 @@ def _checklist(request: Request, one: selectors.RoundView) -> dict[str, Any] | N
     }
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def details(request: Request, slug: str) -> HttpResponse:
     view = managed(request, slug)
     names = ("name_ko", "name_en", "summary_ko", "summary_en", "text_ko", "text_en")
@@ -200,7 +201,7 @@ def details(request: Request, slug: str) -> HttpResponse:
     )
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def files(request: Request, slug: str) -> HttpResponse:
     view = managed(request, slug)
     published = view.state != "draft"
@@ -246,7 +247,7 @@ def _remove_file(request: Request) -> None:
     messages.success(request, gettext("The file was taken away."))
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def cancel(request: Request, slug: str) -> HttpResponse:
     view = managed(request, slug)
     form = page_forms.ReasonForm(request.POST or None)
@@ -262,7 +263,7 @@ def cancel(request: Request, slug: str) -> HttpResponse:
     return render(request, "calls/cancel.html", context, status=422 if form.is_bound else 200)
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def discard(request: Request, slug: str) -> HttpResponse:
     view = managed(request, slug)
     if request.method == "POST":
@@ -272,7 +273,7 @@ def discard(request: Request, slug: str) -> HttpResponse:
     return render(request, "calls/discard.html", {"call": view})
 
 
-@requires("officer")
+@requires(*OFFICERS)
 @require_POST
 def settle_step(request: Request, slug: str, round_id: UUID) -> HttpResponse:
     """Say what was done about a step whose time is over."""

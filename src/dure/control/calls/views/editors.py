@@ -26,6 +26,7 @@ from dure.control.calls.forms.fields import FILE_TYPES
 from dure.control.calls.reading import Malformed, Mistake, in_language
 from dure.control.calls.views.building import managed
 from dure.control.foundation import clock
+from dure.control.foundation.actors import OFFICERS
 from dure.control.foundation.errors import DureError, NotFound
 from dure.control.foundation.http import Request, whole_number
 from dure.control.identity.guards import requires
@@ -59,7 +60,7 @@ def _save(save: Callable[[], Any]) -> tuple[tuple[Mistake, ...], str]:
 # -- steps --------------------------------------------------------------------------------------------
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def steps_page(request: Request, slug: str) -> HttpResponse:
     view = managed(request, slug)
     kept = selectors.draft(actor=request.actor, slug=slug).steps
@@ -156,7 +157,7 @@ def _save_form(request: Request, slug: str, content: Any) -> tuple[tuple[Mistake
     return _save(lambda: services.save_form(actor=request.actor, call_slug=slug, content=content, base=base))
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def fields(request: Request, slug: str) -> HttpResponse:
     """The form as a whole: sections and fields, moved, added and removed."""
     view, content, base = _form_content(request, slug)
@@ -179,7 +180,7 @@ def fields(request: Request, slug: str) -> HttpResponse:
     return render(request, "calls/fields.html", context, status=422 if refusal else 200)
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def section(request: Request, slug: str, key: str) -> HttpResponse:
     view, content, base = _form_content(request, slug)
     mistakes: tuple[Mistake, ...] = ()
@@ -198,7 +199,7 @@ def section(request: Request, slug: str, key: str) -> HttpResponse:
     return render(request, "calls/section.html", context, status=422 if mistakes or refusal else 200)
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def field(request: Request, slug: str, key: str) -> HttpResponse:
     view, content, base = _form_content(request, slug)
     mistakes: tuple[Mistake, ...] = ()
@@ -271,7 +272,7 @@ def _condition_shown(condition: dict[str, Any]) -> dict[str, Any]:
     return {**condition, "text": ", ".join(words)}
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def preview(request: Request, slug: str) -> HttpResponse:
     """The form as applicants see it, with what a half-filled one would be told."""
     view, content, _base = _form_content(request, slug)
@@ -288,7 +289,7 @@ def preview(request: Request, slug: str) -> HttpResponse:
     return render(request, "calls/preview.html", context)
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def versions(request: Request, slug: str) -> HttpResponse:
     """Versions of the form, and what changed between two of them."""
     view = managed(request, slug)
@@ -342,7 +343,7 @@ def _judged(request: Request, content: Any) -> dict[str, Any]:
     }
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def rules(request: Request, slug: str) -> HttpResponse:
     view, content, base = _rules_content(request, slug)
     refusal = ""
@@ -366,7 +367,7 @@ def rules(request: Request, slug: str) -> HttpResponse:
     return render(request, "calls/rules.html", context, status=422 if refusal else 200)
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def requirement(request: Request, slug: str, key: str) -> HttpResponse:
     view, content, base = _rules_content(request, slug)
     mistakes: tuple[Mistake, ...] = ()
@@ -396,7 +397,7 @@ def requirement(request: Request, slug: str, key: str) -> HttpResponse:
     return render(request, "calls/requirement.html", context, status=422 if mistakes or refusal else 200)
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def rules_check(request: Request, slug: str, key: str) -> HttpResponse:
     """What the rules would come to with this requirement as it stands on the page; nothing is kept."""
     _view, content, _base = _rules_content(request, slug)

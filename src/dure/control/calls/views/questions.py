@@ -10,12 +10,13 @@ from django.utils.translation import gettext
 
 from dure.control.calls import page_forms, selectors, services
 from dure.control.calls.page_forms import tell
+from dure.control.foundation.actors import OFFICERS
 from dure.control.foundation.errors import DureError
 from dure.control.foundation.http import Request, whole_number
 from dure.control.identity.guards import requires
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def questions(request: Request) -> HttpResponse:
     page = whole_number(request.GET.get("page", ""), most=100_000) or 1
     found = selectors.questions_to_answer(actor=request.actor, page=page)
@@ -27,7 +28,7 @@ def questions(request: Request) -> HttpResponse:
     return render(request, "calls/questions.html", context)
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def answer(request: Request, question_id: UUID) -> HttpResponse:
     one = selectors.question(actor=request.actor, question_id=question_id)
     call = selectors.call(actor=request.actor, slug=one.call_slug)

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST
 from dure.control.calls import answering, dates, paging, selectors, services, tables
 from dure.control.calls.models import CALL_KINDS
 from dure.control.foundation import calendars, exports, files
+from dure.control.foundation.actors import OFFICERS
 from dure.control.foundation.errors import DureError
 from dure.control.foundation.http import Request, whole_number
 from dure.control.identity.guards import public, signed_in
@@ -39,7 +40,7 @@ def calls(request: Request) -> HttpResponse:
         "kinds": [(kind, paging.KIND_NAMES[kind]) for kind in CALL_KINDS],
         "phases": [(phase, paging.PHASE_BADGES[phase][0]) for phase in _phases(request)],
         "orders": _order_names(),
-        "may_begin": request.actor.has("officer"),
+        "may_begin": request.actor.has(*OFFICERS),
     }
     return render(request, "calls/calls.html", context)
 
@@ -55,7 +56,7 @@ def _filters(request: Request) -> dict[str, Any]:
 
 
 def _phases(request: Request) -> list[str]:
-    return [phase for phase in selectors.PHASES if phase != "draft" or request.actor.has("officer")]
+    return [phase for phase in selectors.PHASES if phase != "draft" or request.actor.has(*OFFICERS)]
 
 
 def _order_names() -> list[tuple[str, str]]:

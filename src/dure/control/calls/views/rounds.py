@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST
 from dure.control.calls import page_forms, paging, selectors, services
 from dure.control.calls.page_forms import tell
 from dure.control.calls.views.building import managed
+from dure.control.foundation.actors import OFFICERS
 from dure.control.foundation.errors import DureError, NotFound
 from dure.control.foundation.http import Request
 from dure.control.identity.guards import requires
@@ -24,7 +25,7 @@ def _round_of(call: selectors.CallView, round_id: UUID) -> selectors.RoundView:
     return found
 
 
-@requires("officer")
+@requires(*OFFICERS)
 @require_POST
 def add_round(request: Request, slug: str) -> HttpResponse:
     managed(request, slug)
@@ -46,7 +47,7 @@ def _initial(one: selectors.RoundView) -> dict[str, Any]:
     }
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def round_page(request: Request, slug: str, round_id: UUID) -> HttpResponse:
     view = managed(request, slug)
     one = _round_of(view, round_id)
@@ -67,7 +68,7 @@ def round_page(request: Request, slug: str, round_id: UUID) -> HttpResponse:
     return render(request, "calls/round.html", context, status=422 if form.is_bound else 200)
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def publish(request: Request, slug: str, round_id: UUID) -> HttpResponse:
     """What publishing will do, in numbers; and doing it."""
     view = managed(request, slug)
@@ -101,7 +102,7 @@ def publish(request: Request, slug: str, round_id: UUID) -> HttpResponse:
     return render(request, "calls/publish.html", context, status=422 if refusal else 200)
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def extend(request: Request, slug: str, round_id: UUID) -> HttpResponse:
     view = managed(request, slug)
     one = _round_of(view, round_id)
@@ -122,7 +123,7 @@ def extend(request: Request, slug: str, round_id: UUID) -> HttpResponse:
     )
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def close(request: Request, slug: str, round_id: UUID) -> HttpResponse:
     view = managed(request, slug)
     one = _round_of(view, round_id)
@@ -144,7 +145,7 @@ def close(request: Request, slug: str, round_id: UUID) -> HttpResponse:
     )
 
 
-@requires("officer")
+@requires(*OFFICERS)
 @require_POST
 def discard_round(request: Request, slug: str, round_id: UUID) -> HttpResponse:
     _round_of(managed(request, slug), round_id)

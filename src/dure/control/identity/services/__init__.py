@@ -1,5 +1,6 @@
 """Verbs of identity: people and their tokens; organisations, who acts for them, what they show and how they are connected."""
 
+from dure.control.identity.programme_agencies import ask_whose_programme
 from dure.control.identity.services.delegations import delegate, revoke_delegation
 from dure.control.identity.services.documents import (
     accept_document,
@@ -75,6 +76,7 @@ __all__ = [
     "ask_erasure",
     "ask_link_end",
     "ask_verification",
+    "ask_whose_programme",
     "change_profile",
     "confirm_link",
     "confirm_registration",

@@ -1,4 +1,8 @@
-"""Roles in one programme alone. Programmes are opaque ids here; their room says what such a role allows."""
+"""Roles in one programme alone. Programmes are opaque ids here; their room says whose they are.
+
+What an officer of one programme may do is `Actor.officer_for`: what its agency's officers may, for this programme only,
+and while they act for that agency.
+"""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,10 +14,10 @@ from django.utils.translation import gettext_lazy as _
 from dure.control.foundation import audit, clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Forbidden, Invalid, NotFound
-from dure.control.identity import rules
 from dure.control.identity.facts import ProgrammeRoleKind
 from dure.control.identity.models import Person, ProgrammeRole
 from dure.control.identity.organisation_selectors import ProgrammeRoleView, programme_role_view
+from dure.control.identity.programme_agencies import may_give_programme_roles
 from dure.control.identity.services.guarding import tidy_text
 
 
@@ -32,7 +36,7 @@ def give_programme_role(
 
     Raises `Conflict` `programme_role_exists` where they are that already in the same time.
     """
-    if not rules.may_give_programme_roles(actor):
+    if not may_give_programme_roles(actor=actor, programme_id=programme_id):
         raise Forbidden
     if role not in ProgrammeRoleKind.values:
         raise Invalid(
@@ -76,8 +80,6 @@ def give_programme_role(
 @transaction.atomic
 def take_programme_role(*, actor: Actor, programme_role_id: UUID, reason: str = "") -> ProgrammeRoleView:
     """End it now; doing so again changes nothing."""
-    if not rules.may_give_programme_roles(actor):
-        raise Forbidden
     row = (
         ProgrammeRole.objects.select_related("person")
         .select_for_update(of=("self",))
@@ -86,6 +88,8 @@ def take_programme_role(*, actor: Actor, programme_role_id: UUID, reason: str = 
     )
     if row is None:
         raise NotFound(code="programme_role_not_found")
+    if not may_give_programme_roles(actor=actor, programme_id=row.programme_id):
+        raise Forbidden
     now = clock.now()
     if row.valid_until is None or row.valid_until > now:
         row.valid_until = max(now, row.valid_from)

@@ -10,6 +10,7 @@ from dure.control.programmes.selectors.awards import (
     keys_with_use,
 )
 from dure.control.programmes.selectors.programmes import (
+    agency_of,
     appropriations,
     home_totals,
     may_grant,
@@ -81,6 +82,7 @@ __all__ = [
     "SourceMoney",
     "SourceView",
     "SpentOfSource",
+    "agency_of",
     "appropriations",
     "award",
     "award_names",

@@ -30,7 +30,9 @@ _ORDERS = {
 
 def award(*, actor: Actor, award_id: UUID) -> AwardView:
     row = Award.objects.select_related("programme", "line").filter(pk=award_id).first()
-    if row is None or not rules.may_see_award(actor, row.organisation_id):
+    if row is None or not rules.may_see_award(
+        actor, row.organisation_id, row.programme.agency_id, row.programme_id
+    ):
         raise NotFound
     return award_views([row])[0]
 
@@ -47,7 +49,8 @@ def awards(
     page: int = 1,
     page_size: int = 20,
 ) -> AwardPage:
-    """The awards this actor may see: the platform all of them, an organisation its own, nobody else any."""
+    """The awards this actor may see: the platform all of them, an organisation its own, an officer of one
+    programme that programme's, nobody else any."""
     rows = _visible(actor)
     if programme_slug:
         rows = rows.filter(programme__slug=programme_slug)
@@ -132,7 +135,10 @@ def _visible(actor: Actor) -> QuerySet[Award]:
         return Award.objects.all()
     if actor.organisation_id is None:
         return Award.objects.none()
-    return Award.objects.filter(organisation_id=actor.organisation_id)
+    seen = Q(organisation_id=actor.organisation_id)
+    if actor.officer_programmes:
+        seen |= Q(programme__in=actor.officer_programmes, programme__agency_id=actor.organisation_id)
+    return Award.objects.filter(seen)
 
 
 def _sums(rows: QuerySet[Award]) -> AwardSums:

@@ -67,24 +67,32 @@ def programme_names(ids: Collection[UUID]) -> dict[UUID, ProgrammeRef]:
     return {row.pk: ref(row) for row in Programme.objects.filter(pk__in=set(ids))}
 
 
+def agency_of(programme_id: UUID) -> UUID | None:
+    """Whose programme it is; raises `NotFound`."""
+    row = Programme.objects.filter(pk=programme_id).first()
+    if row is None:
+        raise NotFound(code="programme_not_found", field="programme_id")
+    return row.agency_id
+
+
 def programme_choices(*, actor: Actor) -> list[ProgrammeRef]:
     """Programmes this actor may grant from."""
     return [
         ref(row)
         for row in Programme.objects.filter(state="open").order_by("slug")
-        if rules.may_move_money(actor, row.agency_id)
+        if rules.may_move_money(actor, row.agency_id, row.pk)
     ]
 
 
 def may_grant(*, actor: Actor, slug: str) -> bool:
     row = Programme.objects.filter(slug=slug).first()
-    return row is not None and row.state == "open" and rules.may_move_money(actor, row.agency_id)
+    return row is not None and row.state == "open" and rules.may_move_money(actor, row.agency_id, row.pk)
 
 
 def appropriations(*, actor: Actor, slug: str) -> list[AppropriationView]:
     rows = (
         Appropriation.objects.filter(programme__slug=slug)
-        .select_related("funding__source", "through")
+        .select_related("funding__source", "through", "programme")
         .order_by("-created_at", "-pk")
     )
     return [
@@ -96,7 +104,9 @@ def appropriations(*, actor: Actor, slug: str) -> list[AppropriationView]:
             through=ref(row.through) if row.through else None,
             memo=row.memo,
             created_at=row.created_at,
-            created_by_name=row.created_by_name if actor.is_platform else "",
+            created_by_name=row.created_by_name
+            if actor.is_platform or actor.officer_for(row.programme.agency_id, row.programme_id)
+            else "",
         )
         for row in rows
     ]

@@ -122,9 +122,11 @@ def locked_award(actor: Actor, award_id: UUID) -> Award:
         .filter(pk=award_id)
         .first()
     )
-    if row is None or not rules.may_see_award(actor, row.organisation_id):
+    if row is None or not rules.may_see_award(
+        actor, row.organisation_id, row.programme.agency_id, row.programme_id
+    ):
         raise NotFound(_("There is no award with this id."), code="award_not_found")
-    if not rules.may_move_money(actor, row.programme.agency_id):
+    if not rules.may_move_money(actor, row.programme.agency_id, row.programme_id):
         raise Forbidden
     return row
 
