@@ -57,7 +57,7 @@ class Ministry:
         def add(slug: str, kind: str) -> Any:
             return identity.add_organisation(actor=SYSTEM, slug=slug, kind=kind, name_ko=slug)
 
-        own, other, startup = add("own", "ministry"), add("other", "ministry"), add("startup", "startup")
+        own, other, startup = add("our-own", "ministry"), add("other", "ministry"), add("startup", "startup")
         self.first = person(own, "first@example.kr", "officer")
         self.second = person(own, "second@example.kr", "officer", language="en")
         self.stranger = person(other, "stranger@example.kr", "officer")
