@@ -383,6 +383,7 @@ NEUTRAL = {
     "field": "title",
     "step_key": "no-such-step",
     "decision": "accept",
+    "deed": "advance",
     "token": "no-such-invitation",
     "programme_role_id": UUID(int=7),
     "calendar_token": "no-such-secret",

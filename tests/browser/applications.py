@@ -147,6 +147,15 @@ def make(
     refused = begun(past_round, "dallae", "newcomer")
     wrote(refused, "newcomer", "dallae", answers("장보기 음성 안내", 9_000_000))
     handed_in(refused, "newcomer", "dallae")
+    judged_round = opened(
+        "api_support", "api-support-trial", "초거대 AI API 활용지원 시범", "API Support, Trial", 14
+    )
+    waiting = begun(judged_round, "saebyeok", "startup")
+    wrote(waiting, "startup", "saebyeok", answers("회의록 정리 도우미", 15_000_000))
+    handed_in(waiting, "startup", "saebyeok")
+    deciding = begun(judged_round, "dallae", "newcomer")
+    wrote(deciding, "newcomer", "dallae", answers("수어 안내 영상 자막", 7_000_000))
+    handed_in(deciding, "newcomer", "dallae")
     # The clock by which deadlines pass goes ahead to the end of their round, and of no other.
     with patch.object(rows, "database_moment", lambda: now + timedelta(days=15, seconds=1)):
         services.close_due()
@@ -159,6 +168,8 @@ def make(
     )
     services.advance(actor=officer, application_id=refused.id, outcome="complete")
     services.advance(actor=officer, application_id=refused.id, outcome="passed")
+    for outcome in ("complete", "passed"):
+        services.advance(actor=officer, application_id=deciding.id, outcome=outcome)
     services.decide(
         actor=officer,
         application_id=refused.id,
@@ -167,6 +178,9 @@ def make(
     )
     return {
         "round": str(fresh_round.id),
+        "judged_round": str(judged_round.id),
+        "waiting": str(waiting.id),
+        "deciding": str(deciding.id),
         "draft": str(draft.id),
         "submitted": str(submitted.id),
         "granted": str(granted.id),

@@ -61,6 +61,14 @@ def pages(seed: dict) -> list[tuple[str, str, str]]:
         ("verify", "", "/verify/"),
         ("notice-settings", "startup", "/notices/settings/"),
         ("forbidden", "startup", "/operations/"),
+        ("desk", "officer", "/desk/"),
+        ("desk-board", "officer", f"/desk/{seed['judged_round']}/"),
+        ("desk-list", "officer", f"/desk/{seed['judged_round']}/?view=list"),
+        ("desk-none-match", "officer", f"/desk/{seed['judged_round']}/?q=nothing-like-this"),
+        ("desk-extend", "officer", f"/desk/{seed['round']}/extend/"),
+        ("desk-application", "officer", f"/desk{application('waiting')}"),
+        ("desk-application-decision", "officer", f"/desk{application('deciding')}"),
+        ("desk-application-refused", "officer", f"/desk{application('refused')}"),
         ("applications", "startup", "/applications/"),
         ("applications-none-match", "startup", "/applications/?q=nothing-like-this"),
         ("applications-officer", "officer", "/applications/"),
@@ -198,6 +206,7 @@ SEEDED = (
     *("busy", "unused", "programme", "key", "silent", "asked", "running", "shared"),
     *("member", "link", "invitation", "invitation_token"),
     *("open_round", "draft_round", "question"),
+    *("judged_round", "waiting", "deciding"),
     *("round", "draft", "submitted", "granted", "incomplete", "refused"),
 )
 

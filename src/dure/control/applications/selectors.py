@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Min, Q, QuerySet, Sum, Window
+from django.db.models.functions import RowNumber
 from django.utils.translation import gettext_lazy as _
 
 from dure.control.applications import rules
@@ -24,7 +25,7 @@ from dure.control.applications.models import (
     Submission,
 )
 from dure.control.applications.workflow import SEEN_BY_OFFICERS, STANDING
-from dure.control.calls import forms
+from dure.control.calls import forms, steps
 from dure.control.calls import selectors as calls
 from dure.control.calls.selectors import RoundView
 from dure.control.foundation import audit
@@ -411,6 +412,18 @@ def every_application(*, actor: Actor, limit: int = 50_000, **filters: Any) -> l
     return _lines(list(found[:limit]))
 
 
+def lines_of(*, actor: Actor, round_id: UUID, ids: Collection[UUID]) -> list[ApplicationLine]:
+    """Those of one round among these that the actor may list, longest at their step first."""
+    found = _scope(actor).filter(round_id=round_id, pk__in=set(ids)).order_by("step_entered_at", "pk")
+    return _lines(list(found))
+
+
+def ids_that_match(*, actor: Actor, limit: int, **filters: Any) -> list[UUID]:
+    """The same filters as a list's, without its pages; longest at their step first."""
+    found = _filtered(_scope(actor), **filters).order_by("step_entered_at", "pk")
+    return list(found.values_list("pk", flat=True)[:limit])
+
+
 def desk(*, actor: Actor, round_id: UUID, shown: int = 20) -> list[DeskColumn]:
     """The pipeline of a round: each step with what waits there, longest first."""
     round_ = calls.round_for(actor=actor, round_id=round_id)
@@ -421,24 +434,26 @@ def desk(*, actor: Actor, round_id: UUID, shown: int = 20) -> list[DeskColumn]:
     here = Application.objects.filter(round_id=round_id, state__in=["submitted", "incomplete", "accepted"])
     sums = {
         line["step"]: line
-        for line in here.values("step").annotate(total=Count("pk"), asked=Sum("asked_micro_won"))
-    }
-    columns = []
-    for step in round_.graph.steps:
-        line = sums.get(step.key)
-        first = list(here.filter(step=step.key).order_by("step_entered_at")[:shown]) if line else []
-        columns.append(
-            DeskColumn(
-                step=step.key,
-                title=step.title,
-                kind=step.kind,
-                total=line["total"] if line else 0,
-                asked_micro_won=int(line["asked"] or 0) if line else 0,
-                oldest_at=first[0].step_entered_at if first else None,
-                items=_lines(first),
-            )
+        for line in here.values("step").annotate(
+            total=Count("pk"), asked=Sum("asked_micro_won"), oldest=Min("step_entered_at")
         )
-    return columns
+    }
+    place = Window(RowNumber(), partition_by="step", order_by=["step_entered_at", "pk"])
+    first: dict[str, list[ApplicationLine]] = {}
+    for line in _lines(list(here.annotate(place=place).filter(place__lte=shown).order_by("place"))):
+        first.setdefault(line.step, []).append(line)
+    return [
+        DeskColumn(
+            step=step.key,
+            title=step.title,
+            kind=step.kind,
+            total=sums[step.key]["total"] if step.key in sums else 0,
+            asked_micro_won=int(sums[step.key]["asked"] or 0) if step.key in sums else 0,
+            oldest_at=sums[step.key]["oldest"] if step.key in sums else None,
+            items=first.get(step.key, []),
+        )
+        for step in round_.graph.steps
+    ]
 
 
 def counts(*, round_ids: Collection[UUID]) -> dict[UUID, dict[str, int]]:
@@ -469,13 +484,13 @@ def writers_of_drafts(round_id: UUID) -> list[PersonView]:
 
 
 def duties(*, actor: Actor) -> list[Duty]:
-    """What waits for this actor, oldest first."""
+    """What waits for this actor: what has a deadline first, the nearest before the later, then the oldest."""
     found: list[Duty] = []
     if actor.person_id is not None and actor.organisation_id is not None:
         found += _applicant_duties(actor, actor.organisation_id, actor.person_id)
     if actor.has(*OFFICERS):
         found += _officer_duties(actor)
-    return sorted(found, key=lambda duty: duty.due_at or duty.since)
+    return sorted(found, key=lambda duty: (duty.due_at is None, duty.due_at or duty.since))
 
 
 def _applicant_duties(actor: Actor, organisation_id: UUID, person_id: UUID) -> list[Duty]:
@@ -511,21 +526,15 @@ def _applicant_duties(actor: Actor, organisation_id: UUID, person_id: UUID) -> l
 
 
 def _officer_duties(actor: Actor) -> list[Duty]:
-    rows = _scope(actor).filter(state__in=["submitted", "accepted"]).order_by("step_entered_at")
-    oldest: dict[tuple[UUID, str], Application] = {}
-    totals: dict[tuple[UUID, str], int] = {}
-    counted = rows.order_by().values("round_id", "step").annotate(total=Count("pk"))
-    for line in counted:
-        key = (line["round_id"], line["step"])
-        totals[key] = line["total"]
-        first = rows.filter(round_id=key[0], step=key[1]).first()
-        if first is not None:
-            oldest[key] = first
+    rows = _scope(actor).filter(state__in=["submitted", "accepted"])
+    waiting = list(
+        rows.values("round_id", "step").annotate(total=Count("pk"), oldest=Min("step_entered_at")).order_by()
+    )
+    rounds = calls.rounds_by_id({line["round_id"] for line in waiting})
     found = []
-    rounds = calls.rounds_by_id({key[0] for key in oldest})
-    for (round_id, step_key), row in oldest.items():
-        round_ = rounds[round_id]
-        step = round_.graph.step(step_key)
+    for line in waiting:
+        round_ = rounds[line["round_id"]]
+        step = round_.graph.step(line["step"])
         if step is None or step.kind == "application":
             continue
         found.append(
@@ -533,9 +542,10 @@ def _officer_duties(actor: Actor) -> list[Duty]:
                 kind="step",
                 subject=step.title,
                 detail=round_.call.name,
-                path=f"/desk/{round_id}/?step={step_key}",
-                since=row.step_entered_at,
-                count=totals[(round_id, step_key)],
+                path=f"/desk/{round_.id}/?step={step.key}",
+                since=line["oldest"],
+                due_at=steps.deadline(step, line["oldest"]),
+                count=line["total"],
             )
         )
     return found

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from dure.control.applications import desk_views, judging_views
 from dure.control.applications.pages import handing_in, lists, standing, writers, writing
 
 app_name = "applications"
@@ -26,4 +27,10 @@ urlpatterns = [
     path(ONE + "discard/", handing_in.discard, name="discard"),
     path(ONE + "objection/", standing.objection, name="objection"),
     path(ONE + "pdf/", standing.pdf, name="pdf"),
+    path("desk/", desk_views.rounds, name="desk"),
+    path("desk/applications/<uuid:application_id>/", judging_views.application, name="desk_application"),
+    path("desk/applications/<uuid:application_id>/<str:deed>/", judging_views.act, name="desk_act"),
+    path("desk/<uuid:round_id>/", desk_views.board, name="desk_board"),
+    path("desk/<uuid:round_id>/bulk/", desk_views.bulk, name="desk_bulk"),
+    path("desk/<uuid:round_id>/extend/", desk_views.extend_by_number, name="desk_extend"),
 ]

@@ -38,6 +38,10 @@ def _applies(actor: Actor) -> bool:
     )
 
 
+def _decides(actor: Actor) -> bool:
+    return actor.has("officer", "auditor")
+
+
 def _has_awards(actor: Actor) -> bool:
     return actor.has("officer", "auditor") or (
         _signed_in(actor) and actor.organisation_kind not in {None, "provider"} and not actor.is_platform
@@ -70,6 +74,7 @@ class MenuItem:
 ENTRIES = (
     Entry(_("My work"), "portal:home", "home", _signed_in),
     Entry(pgettext_lazy("support", "Calls"), "calls:calls", "calls"),
+    Entry(pgettext_lazy("officers", "Desk"), "applications:desk", "desk", _decides),
     Entry(_("Applications"), "applications:applications", "applications", _applies),
     Entry(_("Awards"), "programmes:awards", "awards", _has_awards),
     Entry(_("Programmes"), "programmes:programmes", "programmes"),

@@ -18,6 +18,7 @@ from dure.control.calls.selectors.calls import (
 from dure.control.calls.selectors.fitting import Fit, Matching, findings_for, fitting, matching_organisations
 from dure.control.calls.selectors.questions import question, questions, questions_to_answer
 from dure.control.calls.selectors.rounds import (
+    managed_rounds,
     round_for,
     round_lock_for_submission,
     rounds_by_id,
@@ -68,6 +69,7 @@ __all__ = [
     "fitting",
     "following",
     "form_of",
+    "managed_rounds",
     "matching_organisations",
     "may_manage",
     "question",
