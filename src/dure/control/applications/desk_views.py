@@ -22,7 +22,7 @@ from dure.control.calls import steps
 from dure.control.calls.page_forms import tell
 from dure.control.calls.selectors import RoundView
 from dure.control.foundation import exports
-from dure.control.foundation.actors import Actor
+from dure.control.foundation.actors import OFFICERS, Actor
 from dure.control.foundation.errors import DureError, NotFound
 from dure.control.foundation.http import Request, whole_number
 from dure.control.identity.guards import requires
@@ -34,7 +34,7 @@ _ROUNDS_A_PAGE = 20
 ORDERS = ("oldest", "submitted", "sum", "number")
 
 
-@requires("officer", "auditor")
+@requires(*OFFICERS, "auditor")
 @never_cache
 def rounds(request: Request) -> HttpResponse:
     """The rounds of the agency, where something waits longest first."""
@@ -45,7 +45,7 @@ def rounds(request: Request) -> HttpResponse:
     return render(request, "applications/desk.html", {"lines": page.object_list, "page": page})
 
 
-@requires("officer", "auditor")
+@requires(*OFFICERS, "auditor")
 @never_cache
 def board(request: Request, round_id: UUID) -> HttpResponse:
     """A round's pipeline: a column a step; or, searched and filtered, as a list."""
@@ -87,7 +87,7 @@ def _about(actor: Actor, round_: RoundView, filters: Mapping[str, Any]) -> dict[
         "filters": filters,
         "states": [state for state in APPLICATION_STATES if state in SEEN_BY_OFFICERS],
         "deeds": _grouped(round_, filters["step"]),
-        "may_act": actor.has("officer"),
+        "may_act": actor.has(*OFFICERS),
         "granted_micro_won": granted,
         "left_micro_won": round_.budget_micro_won - granted,
     }
@@ -123,7 +123,7 @@ def deed_name(deed: Deed) -> str:
     return str(steps.outcome_name(deed.outcome))
 
 
-@requires("officer")
+@requires(*OFFICERS)
 @never_cache
 def bulk(request: Request, round_id: UUID) -> HttpResponse:
     """Several at once: first what would happen, in numbers; then, confirmed, it happens in portions."""
@@ -250,7 +250,7 @@ def _said(error: DureError) -> str:
     return f"{error.message} {error.remedy}".strip() if error.remedy else str(error.message)
 
 
-@requires("officer")
+@requires(*OFFICERS)
 @never_cache
 def extend_by_number(request: Request, round_id: UUID) -> HttpResponse:
     """More time for an applicant whose draft officers do not see: by the number that they say."""

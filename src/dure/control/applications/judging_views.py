@@ -20,7 +20,7 @@ from dure.control.applications.selectors import ApplicationView
 from dure.control.calls import answering, eligibility
 from dure.control.calls import selectors as calls
 from dure.control.calls.page_forms import tell
-from dure.control.foundation.actors import Actor
+from dure.control.foundation.actors import OFFICERS, Actor
 from dure.control.foundation.errors import DureError, NotFound
 from dure.control.foundation.http import Request
 from dure.control.identity import selectors as identity
@@ -101,7 +101,7 @@ DEEDS = (
 )  # fmt: skip
 
 
-@requires("officer", "auditor")
+@requires(*OFFICERS, "auditor")
 @never_cache
 def application(request: Request, application_id: UUID) -> HttpResponse:
     """What was handed in, as an officer judges it."""
@@ -109,7 +109,7 @@ def application(request: Request, application_id: UUID) -> HttpResponse:
     return _page(request, view)
 
 
-@requires("officer")
+@requires(*OFFICERS)
 def act(request: Request, application_id: UUID, deed: str) -> HttpResponse:
     """One of the page's deeds; what is wrong with it is said on the page, with what was typed."""
     view = _submitted(request.actor, application_id)

@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from dure.control.foundation.actors import Actor
+from dure.control.foundation.actors import OFFICERS, Actor
 
 
 def _anyone(_actor: Actor) -> bool:
@@ -39,7 +39,7 @@ def _applies(actor: Actor) -> bool:
 
 
 def _decides(actor: Actor) -> bool:
-    return actor.has("officer", "auditor")
+    return actor.has(*OFFICERS, "auditor")
 
 
 def _has_awards(actor: Actor) -> bool:

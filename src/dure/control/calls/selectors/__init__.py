@@ -12,13 +12,13 @@ from dure.control.calls.selectors.calls import (
     call_refs,
     calls,
     draft,
+    managed_rounds,
     may_manage,
     timeline,
 )
 from dure.control.calls.selectors.fitting import Fit, Matching, findings_for, fitting, matching_organisations
 from dure.control.calls.selectors.questions import question, questions, questions_to_answer
 from dure.control.calls.selectors.rounds import (
-    managed_rounds,
     round_for,
     round_lock_for_submission,
     rounds_by_id,

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from dure.control.calls import rules
@@ -36,17 +36,6 @@ def round_for(*, actor: Actor, round_id: UUID) -> RoundView:
 def rounds_by_id(round_ids: Collection[UUID]) -> dict[UUID, RoundView]:
     """The same for many at once, for rows the caller may already see."""
     return {view.id: view for view in round_views(list(_rows().filter(pk__in=set(round_ids))))}
-
-
-def managed_rounds(*, actor: Actor, limit: int = 500) -> list[RoundView]:
-    """The published and ended rounds of an officer's agency, what closes last first; auditors see everybody's."""
-    rows = _rows().exclude(state="draft")
-    if not (actor.is_system or actor.has("auditor")):
-        if not actor.has("officer"):
-            return []
-        agency = Q(call__programme__agency=None) | Q(call__programme__agency_id=actor.organisation_id)
-        rows = rows.filter(agency)
-    return round_views(list(rows.order_by("-closes_at", "pk")[:limit]))
 
 
 def round_lock_for_submission(round_id: UUID) -> RoundView:
