@@ -4,6 +4,9 @@ import pytest
 from django.test import Client
 from tests.control.portal.conftest import SYSTEM, WON, client_of
 
+from dure.control.identity import services as identity
+from dure.control.identity.models import Person
+from dure.control.programmes import selectors
 from dure.control.programmes import services as programmes
 
 pytestmark = pytest.mark.django_db
@@ -101,3 +104,19 @@ def test_an_address_with_a_number_that_is_none(world, text):
     book = client_of("ministry", "auditor")
     for name in ("before", "account"):
         assert book.get(f"/ledger/{world.id}/", {name: text}).status_code == 200
+
+
+def test_an_officer_of_one_programme_finds_that_programme_alone(world):
+    for slug in ("own-alone", "somebody-elses"):
+        programmes.add_programme(
+            actor=SYSTEM, slug=slug, name_ko=slug, krw_micro_won=1_000 * WON, agency_slug="ministry"
+        )
+    own = selectors.programme(actor=SYSTEM, slug="own-alone")
+    client = client_of("ministry", "viewer")
+    person = Person.objects.get(email="ministry-viewer@example.kr")
+    assert "own-alone" not in client.get("/").text
+    identity.give_programme_role(actor=SYSTEM, person_id=person.pk, programme_id=own.id, role="officer")
+    for path in ("/", "/home/live/"):
+        page = client.get(path).text
+        assert "own-alone" in page
+        assert "somebody-elses" not in page
