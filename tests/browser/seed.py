@@ -88,6 +88,9 @@ def main() -> None:
         ("startup", "정새벽", "saebyeok", ["administrator", "developer"]),
         ("newcomer", "한달래", "dallae", ["administrator", "developer"]),
         ("viewer", "오열람", "saebyeok", ["viewer"]),
+        # Whom nothing is lent to, and whose ways to sign in a test may change.
+        ("onlooker", "문구경", "saebyeok", ["viewer"]),
+        ("traveller", "지여행", "saebyeok", ["viewer"]),
         ("colleague", "배동료", "saebyeok", ["developer"]),
     ]:
         person = identity.add_person(

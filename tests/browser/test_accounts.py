@@ -72,7 +72,7 @@ def test_a_passkey_is_added_and_signs_in(visit: Visitors, portal: Portal):
         },
     )
     page.goto(f"{base}/account/login/?next=/account/security/")
-    page.fill("input[name=login]", portal.seed["people"]["viewer"])
+    page.fill("input[name=login]", portal.seed["people"]["traveller"])
     page.fill("input[name=password]", portal.seed["password"])
     page.press("input[name=password]", "Enter")
     page.wait_for_url("**/account/security/")
@@ -87,7 +87,7 @@ def test_a_passkey_is_added_and_signs_in(visit: Visitors, portal: Portal):
     page.locator("[data-passkey]").click()
     page.wait_for_url(f"{base}/")
     page.goto(f"{base}/account/security/")
-    expect(page.locator("main")).to_contain_text(portal.seed["people"]["viewer"])
+    expect(page.locator("main")).to_contain_text(portal.seed["people"]["traveller"])
 
 
 def test_without_a_device_a_passkey_fails_in_words(visit: Visitors):

@@ -140,7 +140,7 @@ def test_pages_read_without_script(visit: Visitors, portal: Portal):
 
 
 def test_viewer_sees_calls_and_no_buttons(visit: Visitors, portal: Portal):
-    page = visit.page("viewer", language="en")
+    page = visit.page("onlooker", language="en")
     page.goto(portal.award())
     expect(page.locator("#call-list tbody tr").first).to_be_visible()
     assert page.get_by_role("link", name="Issue a key").count() == 0

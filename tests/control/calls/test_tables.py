@@ -22,3 +22,5 @@ def test_an_officer_finds_their_drafts_in_the_workbook(world: World) -> None:
     answer = browser(world.officer).get("/calls/?export=xlsx")
     assert answer.status_code == 200
     assert answer["Content-Type"].endswith("spreadsheetml.sheet")
+    assert b"".join(answer).startswith(b"PK")
+    answer.close()

@@ -42,7 +42,9 @@ def translated(room: str) -> dict[str, str]:
 @pytest.mark.parametrize("room", ["catalogue", "access", "programmes"])
 def test_every_sentence_has_its_korean_with_the_same_blanks(room: str) -> None:
     korean = translated(room)
-    assert said(room) - set(korean) == set()
+    # A sentence may stand in another room's file: they are one catalogue when they are shown.
+    rooms = {path.parents[3].name for path in CONTROL.glob("*/locale/ko/LC_MESSAGES/django.po")}
+    assert said(room) - {english for one in rooms for english in translated(one)} == set()
     for english, text in korean.items():
         assert sorted(_PLACEHOLDER.findall(english)) == sorted(_PLACEHOLDER.findall(text)), english
         assert re.search("[가-힣]", text), english

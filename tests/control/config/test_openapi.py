@@ -5,7 +5,9 @@ says. `DURE_OPENAPI_EXAMPLES` (default 4 an operation and reader) makes the sear
 """
 
 import os
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +30,7 @@ from dure.control.identity import services as identity
 from dure.control.programmes import services as programmes
 
 SYSTEM = Actor.system("test")
+ROOMS_OF_CODE = Path(__file__).resolve().parents[3] / "src" / "dure" / "control"
 EXAMPLES = int(os.environ.get("DURE_OPENAPI_EXAMPLES", "4"))
 CHECKS = [
     not_a_server_error,
@@ -38,6 +41,15 @@ CHECKS = [
 SCHEMA = schemathesis.openapi.from_dict(_schema := api.get_openapi_schema())
 SCHEMA.app = application
 OPERATIONS = {one.ok().label: one.ok() for one in SCHEMA.get_all_operations()}
+
+
+def test_no_two_schemas_have_one_name() -> None:
+    """The document keeps its schemas by name: of two with the same one, a reader is shown the wrong one."""
+    kept: dict[str, set[str]] = {}
+    for room in ROOMS_OF_CODE.glob("**/*.py"):
+        for name in re.findall(r"^class (\w+)\((?:Schema|\w+(?:Out|In))\):", room.read_text(), re.MULTILINE):
+            kept.setdefault(name, set()).add(str(room.relative_to(ROOMS_OF_CODE)))
+    assert {name: places for name, places in kept.items() if len(places) > 1} == {}
 
 
 def _reader(slug: str, kind: str, roles: list[str]) -> str:

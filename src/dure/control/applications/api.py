@@ -30,7 +30,7 @@ class OrganisationRef(Schema):
     name_en: str
 
 
-class LineOut(Schema):
+class ApplicationLineOut(Schema):
     """`step` is a key of the round's step graph; `changed` says that there is text that was not submitted yet."""
 
     id: UUID
@@ -62,7 +62,7 @@ class LineOut(Schema):
 class PageOut(Schema):
     """`asked_micro_won` is the sum over all rows that the filters let through."""
 
-    items: list[LineOut]
+    items: list[ApplicationLineOut]
     total: int
     asked_micro_won: int
     page: int
@@ -77,7 +77,7 @@ class AnswerOut(Schema):
     updated_by_name: str
 
 
-class AttachmentOut(Schema):
+class ApplicationAttachmentOut(Schema):
     id: UUID
     field: str
     name: str
@@ -141,9 +141,9 @@ class DecisionOut(Schema):
     at: datetime
 
 
-class ApplicationOut(LineOut):
+class ApplicationOut(ApplicationLineOut):
     answers: list[AnswerOut]
-    attachments: list[AttachmentOut]
+    attachments: list[ApplicationAttachmentOut]
     writers: list[WriterOut]
     submissions: list[SubmissionOut]
     passages: list[PassageOut]
@@ -161,7 +161,7 @@ class StartIn(Schema):
     round_id: UUID
 
 
-class AnswerIn(Schema):
+class FieldAnswerIn(Schema):
     """`base_version` is the version you began from, 0 for a field that was empty; or `base` is the value itself."""
 
     value: Any = None
@@ -170,7 +170,7 @@ class AnswerIn(Schema):
 
 
 class AnswersIn(Schema):
-    answers: dict[str, AnswerIn] = Field(..., max_length=500)
+    answers: dict[str, FieldAnswerIn] = Field(..., max_length=500)
 
 
 class SavedOut(Schema):
@@ -187,35 +187,35 @@ class WriterIn(Schema):
     email: str = Field(..., max_length=254)
 
 
-class ReasonIn(Schema):
+class ApplicationReasonIn(Schema):
     reason: str = Field("", max_length=4_000)
 
 
-class AdvanceIn(ReasonIn):
+class AdvanceIn(ApplicationReasonIn):
     outcome: str = Field(..., max_length=60)
 
 
-class CompletionIn(ReasonIn):
+class CompletionIn(ApplicationReasonIn):
     fields: list[str] = Field([], max_length=500)
     due_at: AwareDatetime
 
 
-class ExtensionIn(ReasonIn):
+class ExtensionIn(ApplicationReasonIn):
     until: AwareDatetime
 
 
-class DecisionIn(ReasonIn):
+class DecisionIn(ApplicationReasonIn):
     """`krw` is what is granted, in whole won; left out, what was asked for."""
 
     outcome: Literal["accepted", "rejected"]
     krw: int | None = Field(None, gt=0, le=9_000_000_000_000)
 
 
-class AwardIn(Schema):
+class ApplicationAwardIn(Schema):
     valid_until: AwareDatetime | None = None
 
 
-class BulkIn(ReasonIn):
+class BulkIn(ApplicationReasonIn):
     ids: list[UUID] = Field(..., min_length=1, max_length=500)
     verb: Literal["advance", "accept", "reject", "award"]
     outcome: str = Field("", max_length=60)
@@ -308,7 +308,7 @@ def list_revisions(request: Request, application_id: UUID, field: str) -> object
     return selectors.revisions(actor=actor_of(request), application_id=application_id, field=field)
 
 
-@router.post("/applications/{application_id}/attachments", response={201: AttachmentOut, **ERRORS})
+@router.post("/applications/{application_id}/attachments", response={201: ApplicationAttachmentOut, **ERRORS})
 @audience("signed_in")
 def attach(request: Request, application_id: UUID, field: Form[str], file: File[UploadedFile]) -> object:
     """Put a file into a field of files (multipart: `field`, `file`)."""
@@ -334,7 +334,8 @@ def download(request: Request, application_id: UUID, attachment_id: UUID) -> Fil
 
 
 @router.delete(
-    "/applications/{application_id}/attachments/{attachment_id}", response={200: AttachmentOut, **ERRORS}
+    "/applications/{application_id}/attachments/{attachment_id}",
+    response={200: ApplicationAttachmentOut, **ERRORS},
 )
 @audience("signed_in")
 def detach(request: Request, application_id: UUID, attachment_id: UUID) -> object:
@@ -405,7 +406,7 @@ def content(
 
 @router.post("/applications/{application_id}/withdraw", response={200: ApplicationOut, **ERRORS})
 @audience("signed_in")
-def withdraw(request: Request, application_id: UUID, body: ReasonIn) -> object:
+def withdraw(request: Request, application_id: UUID, body: ApplicationReasonIn) -> object:
     """Take it back for good."""
     return services.withdraw(actor=actor_of(request), application_id=application_id, reason=body.reason)
 
@@ -419,7 +420,7 @@ def discard_changes(request: Request, application_id: UUID) -> object:
 
 @router.post("/applications/{application_id}/object", response={200: ApplicationOut, **ERRORS})
 @audience("signed_in")
-def object_to_decision(request: Request, application_id: UUID, body: ReasonIn) -> object:
+def object_to_decision(request: Request, application_id: UUID, body: ApplicationReasonIn) -> object:
     """Object to a rejection."""
     return services.object_to_decision(
         actor=actor_of(request), application_id=application_id, reason=body.reason
@@ -456,7 +457,7 @@ def ask_for_completion(request: Request, application_id: UUID, body: CompletionI
     )
 
 
-@router.post("/applications/{application_id}/extension", response={200: LineOut, **ERRORS})
+@router.post("/applications/{application_id}/extension", response={200: ApplicationLineOut, **ERRORS})
 @audience(*OFFICERS)
 def extend(request: Request, application_id: UUID, body: ExtensionIn) -> object:
     """Give one applicant more time."""
@@ -480,7 +481,7 @@ def decide(request: Request, application_id: UUID, body: DecisionIn) -> object:
 
 @router.post("/applications/{application_id}/award", response={200: ApplicationOut, **ERRORS})
 @audience(*OFFICERS)
-def award(request: Request, application_id: UUID, body: AwardIn) -> object:
+def award(request: Request, application_id: UUID, body: ApplicationAwardIn) -> object:
     """Grant what was decided, on the ledger; twice grants once."""
     return services.award(
         actor=actor_of(request), application_id=application_id, valid_until=body.valid_until

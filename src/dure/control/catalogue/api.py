@@ -72,7 +72,7 @@ class ModelOut(Schema):
     coming_prices: list[PriceOut]
 
 
-class ChangeOut(Schema):
+class CatalogueChangeOut(Schema):
     """One line of the difference. `sign` is + (new), ~ (changed) or - (retired or withdrawn)."""
 
     sign: str
@@ -90,10 +90,10 @@ class ApplyIn(Schema):
 
 class ApplyOut(Schema):
     dry_run: bool
-    changes: list[ChangeOut]
+    changes: list[CatalogueChangeOut]
 
 
-class AddressIn(Schema):
+class DeploymentAddressIn(Schema):
     """An empty address marks the deployment unreachable."""
 
     base_url: str = Field(max_length=500)
@@ -130,7 +130,7 @@ def list_deployments(request: Request, name: str) -> object:
 
 @router.put("/models/{path:name}/deployments/{deployment}/address", response={200: AddressOut, **ERRORS})
 @audience("operator", "provider_manager")
-def set_address(request: Request, name: str, deployment: str, body: AddressIn) -> object:
+def set_address(request: Request, name: str, deployment: str, body: DeploymentAddressIn) -> object:
     """Point a deployment at an address, or mark it unreachable."""
     changed = services.set_deployment_address(
         actor=actor_of(request), model=name, deployment=deployment, base_url=body.base_url

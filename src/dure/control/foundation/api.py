@@ -118,7 +118,7 @@ class NewCalendarOut(Schema):
     url: str
 
 
-class EndedOut(Schema):
+class CalendarEndedOut(Schema):
     ended: bool
 
 
@@ -138,7 +138,7 @@ class ReceiptIn(Schema):
     signature: str
 
 
-class VerificationOut(Schema):
+class ReceiptVerificationOut(Schema):
     """`key` is current, earlier or unknown."""
 
     genuine: bool
@@ -165,7 +165,7 @@ def make_calendar(request: Request) -> object:
     return Status(201, {"url": address})
 
 
-@router.delete("/calendar", response={200: EndedOut, **ERRORS})
+@router.delete("/calendar", response={200: CalendarEndedOut, **ERRORS})
 @audience("signed_in")
 def end_calendar(request: Request) -> object:
     """End one's calendar address."""
@@ -179,7 +179,7 @@ def list_signing_keys(request: Request) -> object:
     return signing.public_keys()
 
 
-@router.post("/receipts/verify", response={200: VerificationOut, **ERRORS}, tags=["receipts"])
+@router.post("/receipts/verify", response={200: ReceiptVerificationOut, **ERRORS}, tags=["receipts"])
 @audience("public")
 def verify_receipt(request: Request, body: ReceiptIn) -> object:
     """Whether a receipt is genuine: signed here, and not changed since."""

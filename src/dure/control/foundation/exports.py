@@ -94,7 +94,11 @@ def table(
     filename = f"{name}-{clock.now().astimezone(clock.SEOUL):%Y-%m-%d}.{kind}"
     if kind == "xlsx":
         file = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
-        _workbook(cast("BinaryIO", file), name, columns, rows)
+        try:
+            _workbook(cast("BinaryIO", file), name, columns, rows)
+        except BaseException:
+            file.close()
+            raise
         file.seek(0)
         response: Any = FileResponse(
             file, content_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"

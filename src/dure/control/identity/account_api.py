@@ -31,7 +31,7 @@ class RegistrationIn(Schema):
     privacy_version: str
 
 
-class AddressIn(Schema):
+class EmailIn(Schema):
     email: str
 
 
@@ -43,13 +43,13 @@ class ConfirmationIn(Schema):
     password: str
 
 
-class WaitingOut(Schema):
+class RegistrationOut(Schema):
     """The same whether the address was free: what happened is told by mail to its owner."""
 
     state: Literal["look_into_your_mailbox"] = "look_into_your_mailbox"
 
 
-class PersonOut(Schema):
+class OneselfOut(Schema):
     name: str
     email: str
     language: str
@@ -119,7 +119,7 @@ class SignInOut(Schema):
     address: str | None
 
 
-class EndedOut(Schema):
+class SessionsEndedOut(Schema):
     ended: int
 
 
@@ -139,25 +139,25 @@ class ErasureOut(Schema):
 # Registration
 
 
-@router.post("/registrations", response={202: WaitingOut, **LIMITED})
+@router.post("/registrations", response={202: RegistrationOut, **LIMITED})
 @audience("public")
 def register(request: Request, body: RegistrationIn) -> object:
     """Register. A mailed link confirms the address; `POST /registrations/confirm` takes its key."""
     _slow_down(request)
     services.register(actor=Actor.anonymous(), **body.dict())
-    return Status(202, WaitingOut())
+    return Status(202, RegistrationOut())
 
 
-@router.post("/registrations/resend", response={202: WaitingOut, **LIMITED})
+@router.post("/registrations/resend", response={202: RegistrationOut, **LIMITED})
 @audience("public")
-def resend(request: Request, body: AddressIn) -> object:
+def resend(request: Request, body: EmailIn) -> object:
     """Mail the link once more."""
     _slow_down(request)
     services.send_confirmation(email=body.email)
-    return Status(202, WaitingOut())
+    return Status(202, RegistrationOut())
 
 
-@router.post("/registrations/confirm", response={200: PersonOut, **LIMITED})
+@router.post("/registrations/confirm", response={200: OneselfOut, **LIMITED})
 @audience("public")
 def confirm(request: Request, body: ConfirmationIn) -> object:
     """Confirm the address, with the mailed key and the password of the registration."""
@@ -266,14 +266,14 @@ def list_sessions(request: Request) -> object:
     return account_selectors.sessions_of(_id(actor_of(request)), here=_here(request))
 
 
-@router.delete("/me/sessions", response={200: EndedOut, **ERRORS})
+@router.delete("/me/sessions", response={200: SessionsEndedOut, **ERRORS})
 @audience("signed_in")
 def end_other_sessions(request: Request) -> object:
     """Sign out every browser but the one that asks."""
     return {"ended": services.end_other_sessions(actor=actor_of(request), keep=_here(request))}
 
 
-@router.delete("/me/sessions/{session_id}", response={200: EndedOut, **ERRORS})
+@router.delete("/me/sessions/{session_id}", response={200: SessionsEndedOut, **ERRORS})
 @audience("signed_in")
 def end_session(request: Request, session_id: UUID) -> object:
     """Sign one browser out."""
@@ -305,7 +305,7 @@ def my_data(request: Request) -> object:
     return personal_data.export(_id(actor_of(request)))
 
 
-@router.delete("/me/memberships/{slug}", response={200: EndedOut, **ERRORS})
+@router.delete("/me/memberships/{slug}", response={200: SessionsEndedOut, **ERRORS})
 @audience("signed_in")
 def leave(request: Request, slug: str) -> object:
     """Leave an organisation; its last administrator names another first."""
@@ -335,7 +335,7 @@ def ask_erasure(request: Request, body: PasswordIn) -> object:
     return Status(202, services.ask_erasure(actor=actor))
 
 
-@router.delete("/me/erasure", response={200: EndedOut, **ERRORS})
+@router.delete("/me/erasure", response={200: SessionsEndedOut, **ERRORS})
 @audience("signed_in")
 def withdraw_erasure(request: Request) -> object:
     """Take the wish back, while it waits."""

@@ -10,19 +10,19 @@ from dure.control.foundation.http import Request
 from dure.control.foundation.rest import ERRORS, actor_of, audience
 from dure.control.identity import selectors, services
 from dure.control.identity.api import MembershipOut
-from dure.control.identity.organisation_api import ReasonIn, organisation_id_of
+from dure.control.identity.organisation_api import OrganisationReasonIn, organisation_id_of
 
 router = Router(tags=["members"])
 
 
-class PersonOut(Schema):
+class MemberPersonOut(Schema):
     id: UUID
     email: str
     name: str
 
 
 class MemberOut(Schema):
-    person: PersonOut
+    person: MemberPersonOut
     roles: list[str]
     valid_until: datetime | None
 
@@ -238,7 +238,7 @@ def give_programme_role(request: Request, body: ProgrammeRoleIn) -> object:
 
 @router.post("/programme-roles/{programme_role_id}/take", response={200: ProgrammeRoleOut, **ERRORS})
 @audience("officer", "operator")
-def take_programme_role(request: Request, programme_role_id: UUID, body: ReasonIn) -> object:
+def take_programme_role(request: Request, programme_role_id: UUID, body: OrganisationReasonIn) -> object:
     """End it now, with a reason."""
     return services.take_programme_role(
         actor=actor_of(request), programme_role_id=programme_role_id, reason=body.reason

@@ -73,7 +73,7 @@ class ProfileIn(Schema):
     website: str | None = None
 
 
-class ReasonIn(Schema):
+class OrganisationReasonIn(Schema):
     reason: str
 
 
@@ -81,7 +81,7 @@ class OptionalReasonIn(Schema):
     reason: str = ""
 
 
-class DocumentIn(Schema):
+class OrganisationDocumentIn(Schema):
     kind: str
     issued_on: date | None = None
     valid_until: date | None = None
@@ -143,7 +143,7 @@ class GroupOut(Schema):
     organisations: list[UUID]
 
 
-class WaitingOut(Schema):
+class VerificationsWaitingOut(Schema):
     organisations: int
     documents: int
     links: int
@@ -196,7 +196,7 @@ def list_verifications(request: Request, page: int = Query(1, ge=1, le=1_000_000
     }
 
 
-@router.get("/verifications/waiting", response={200: WaitingOut, **ERRORS})
+@router.get("/verifications/waiting", response={200: VerificationsWaitingOut, **ERRORS})
 @audience("officer", "auditor")
 def count_waiting(request: Request) -> object:
     """How much waits for an officer."""
@@ -240,7 +240,7 @@ def verify_organisation(request: Request, organisation: str, body: OptionalReaso
 
 @router.post("/organisations/{organisation}/verification/refuse", response={200: ProfileOut, **ERRORS})
 @audience("officer")
-def refuse_verification(request: Request, organisation: str, body: ReasonIn) -> object:
+def refuse_verification(request: Request, organisation: str, body: OrganisationReasonIn) -> object:
     """Refuse, with a reason that its administrators are told."""
     return services.refuse_verification(
         actor=actor_of(request), organisation_id=organisation_id_of(request, organisation), reason=body.reason
@@ -260,7 +260,7 @@ def list_documents(request: Request, organisation: str) -> object:
 @router.post("/organisations/{organisation}/documents", response={201: DocumentOut, **ERRORS})
 @audience("signed_in")
 def add_document(
-    request: Request, organisation: str, body: Form[DocumentIn], file: File[UploadedFile]
+    request: Request, organisation: str, body: Form[OrganisationDocumentIn], file: File[UploadedFile]
 ) -> object:
     """Hand in a certificate, as multipart/form-data; its type is found by its content."""
     view = services.add_document(
@@ -303,7 +303,9 @@ def accept_document(request: Request, organisation: str, document_id: UUID) -> o
     "/organisations/{organisation}/documents/{document_id}/refuse", response={200: DocumentOut, **ERRORS}
 )
 @audience("officer")
-def refuse_document(request: Request, organisation: str, document_id: UUID, body: ReasonIn) -> object:
+def refuse_document(
+    request: Request, organisation: str, document_id: UUID, body: OrganisationReasonIn
+) -> object:
     """Find that it is not, with a reason."""
     selectors.document(organisation_id_of(request, organisation), document_id)
     return services.refuse_document(actor=actor_of(request), document_id=document_id, reason=body.reason)
@@ -346,7 +348,7 @@ def confirm_link(request: Request, link_id: UUID) -> object:
 
 @router.post("/ownership-links/{link_id}/refuse", response={200: LinkOut, **ERRORS})
 @audience("signed_in")
-def refuse_link(request: Request, link_id: UUID, body: ReasonIn) -> object:
+def refuse_link(request: Request, link_id: UUID, body: OrganisationReasonIn) -> object:
     """Refuse it, with a reason."""
     return services.refuse_link(actor=actor_of(request), link_id=link_id, reason=body.reason)
 

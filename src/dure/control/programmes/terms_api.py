@@ -72,7 +72,7 @@ class PassOnIn(Schema):
     id: UUID | None = None
 
 
-class LineOut(Schema):
+class BudgetLineOut(Schema):
     """In the smallest part of `unit`; committed = granted on it less returned."""
 
     key: str
@@ -226,14 +226,14 @@ def pass_on(request: Request, slug: str, body: PassOnIn) -> object:
     return Status(201 if added.result == "created" else 200, added.programme.as_dict())
 
 
-@router.get("/programmes/{slug}/lines", response={200: list[LineOut], **ERRORS})
+@router.get("/programmes/{slug}/lines", response={200: list[BudgetLineOut], **ERRORS})
 @audience("public")
 def list_lines(request: Request, slug: str) -> object:
     """A programme's budget lines; public."""
     return [line.as_dict() for line in selectors.budget_lines(programme_id=_programme(request, slug).id)]
 
 
-@router.put("/programmes/{slug}/lines/{key}", response={200: LineOut, **ERRORS})
+@router.put("/programmes/{slug}/lines/{key}", response={200: BudgetLineOut, **ERRORS})
 @audience(*OFFICERS)
 def set_line(request: Request, slug: str, key: str, body: LineIn) -> object:
     """Add a budget line, or change its name or ceiling."""

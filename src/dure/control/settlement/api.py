@@ -74,7 +74,7 @@ class LossOut(Schema):
     returned_micro_won: int
 
 
-class WaitingOut(Schema):
+class WaitingEscrowOut(Schema):
     """Money of one award that waits for one silent gateway process, since its last word."""
 
     process_id: UUID
@@ -156,7 +156,7 @@ class OperationsOut(Schema):
     at: datetime
     troubles: list[TroubleOut]
     processes: list[GatewayOut]
-    waiting: list[WaitingOut]
+    waiting: list[WaitingEscrowOut]
     routes: list[RouteOut]
     directory_version: int
     database: DatabaseOut
@@ -232,7 +232,7 @@ def earnings(
     }
 
 
-@router.get("/awards/{award_id}/waiting", response={200: list[WaitingOut], **ERRORS})
+@router.get("/awards/{award_id}/waiting", response={200: list[WaitingEscrowOut], **ERRORS})
 @audience("signed_in")
 def list_waiting(request: Request, award_id: UUID) -> object:
     """What of an award waits for silent gateways and cannot be spent until their journals are settled."""
@@ -247,7 +247,7 @@ def list_gateways(request: Request) -> object:
     return selectors.gateway_processes()
 
 
-@router.get("/gateways/waiting", response={200: list[WaitingOut], **ERRORS})
+@router.get("/gateways/waiting", response={200: list[WaitingEscrowOut], **ERRORS})
 @audience("officer", "operator", "auditor")
 def list_all_waiting(request: Request) -> object:
     """What waits for silent gateways, by process and award, the largest sum first."""

@@ -9,14 +9,14 @@ from ninja import File, Form, Status, UploadedFile
 from dure.control.calls import selectors, services, shipped
 from dure.control.calls.api.common import router
 from dure.control.calls.api.schemas import (
-    AttachmentOut,
+    CallAttachmentOut,
     CallChangeIn,
     CallIn,
     CallOut,
     CallPageOut,
+    CallReasonIn,
     CopyIn,
     MaybeReasonIn,
-    ReasonIn,
     TemplateOut,
 )
 from dure.control.foundation import files
@@ -141,12 +141,12 @@ def copy_call(request: Request, slug: str, body: CopyIn) -> object:
 
 @router.post("/calls/{slug}/cancel", response={200: CallOut, **ERRORS})
 @audience(*OFFICERS)
-def cancel_call(request: Request, slug: str, body: ReasonIn) -> object:
+def cancel_call(request: Request, slug: str, body: CallReasonIn) -> object:
     """Call a published call off, with all of its rounds and a public reason."""
     return services.cancel_call(actor=actor_of(request), slug=slug, reason=body.reason).as_dict()
 
 
-@router.post("/calls/{slug}/attachments", response={201: AttachmentOut, **ERRORS})
+@router.post("/calls/{slug}/attachments", response={201: CallAttachmentOut, **ERRORS})
 @audience(*OFFICERS)
 def add_attachment(
     request: Request,

@@ -8,9 +8,9 @@ from ninja import Status
 from dure.control.calls import meaning, selectors, services
 from dure.control.calls.api.common import router
 from dure.control.calls.api.schemas import (
+    CallDocumentIn,
     CallOut,
     ContentIn,
-    DocumentIn,
     MatchingIn,
     MatchingOut,
     VersionOut,
@@ -60,7 +60,7 @@ def export_call(request: Request, slug: str) -> object:
 
 @router.post("/call-documents", response={201: CallOut, **ERRORS})
 @audience(*OFFICERS)
-def import_call(request: Request, body: DocumentIn) -> object:
+def import_call(request: Request, body: CallDocumentIn) -> object:
     """Make the call of a document, or bring the one that is there to what it says."""
     view = services.import_call(actor=actor_of(request), document=body.document, reason=body.reason)
     return Status(201, view.as_dict())

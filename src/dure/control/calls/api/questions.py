@@ -7,7 +7,13 @@ from ninja import Status
 
 from dure.control.calls import selectors, services
 from dure.control.calls.api.common import router
-from dure.control.calls.api.schemas import AnswerIn, QuestionIn, QuestionOut, QuestionPageOut, ReasonIn
+from dure.control.calls.api.schemas import (
+    CallReasonIn,
+    QuestionAnswerIn,
+    QuestionIn,
+    QuestionOut,
+    QuestionPageOut,
+)
 from dure.control.calls.selectors import Page, QuestionView
 from dure.control.foundation.actors import OFFICERS
 from dure.control.foundation.http import Request
@@ -67,7 +73,7 @@ def show_question(request: Request, question_id: UUID) -> object:
 
 @router.post("/questions/{question_id}/answer", response={200: QuestionOut, **ERRORS})
 @audience(*OFFICERS)
-def answer_question(request: Request, question_id: UUID, body: AnswerIn) -> object:
+def answer_question(request: Request, question_id: UUID, body: QuestionAnswerIn) -> object:
     """Answer in public, or put an answer right."""
     return services.answer_question(
         actor=actor_of(request),
@@ -80,7 +86,7 @@ def answer_question(request: Request, question_id: UUID, body: AnswerIn) -> obje
 
 @router.post("/questions/{question_id}/withhold", response={200: QuestionOut, **ERRORS})
 @audience(*OFFICERS)
-def withhold_question(request: Request, question_id: UUID, body: ReasonIn) -> object:
+def withhold_question(request: Request, question_id: UUID, body: CallReasonIn) -> object:
     """Do not answer in public; who asked reads why."""
     return services.withhold_question(actor=actor_of(request), question_id=question_id, reason=body.reason)
 

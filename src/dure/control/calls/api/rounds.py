@@ -9,11 +9,11 @@ from ninja import Status
 from dure.control.calls import eligibility, forms, selectors, services, steps
 from dure.control.calls.api.common import router
 from dure.control.calls.api.schemas import (
+    CallReasonIn,
     ExtendIn,
     FitOut,
     MaybeReasonIn,
     ProblemOut,
-    ReasonIn,
     RoundIn,
     RoundOut,
     RoundWholeOut,
@@ -101,7 +101,7 @@ def list_timed_steps(request: Request, round_id: UUID) -> object:
 
 @router.post("/rounds/{round_id}/timed-steps/{step_key}/settle", response={200: StepOut, **ERRORS})
 @audience(*OFFICERS)
-def settle_step(request: Request, round_id: UUID, step_key: str, body: ReasonIn) -> object:
+def settle_step(request: Request, round_id: UUID, step_key: str, body: CallReasonIn) -> object:
     """Say what was done about a step whose time is over."""
     return services.settle_step(
         actor=actor_of(request), round_id=round_id, step_key=step_key, reason=body.reason

@@ -63,7 +63,7 @@ class RoundWholeOut(RoundOut):
     steps: dict[str, Any]
 
 
-class AttachmentOut(Schema):
+class CallAttachmentOut(Schema):
     id: UUID
     name: str
     size: int
@@ -74,7 +74,7 @@ class AttachmentOut(Schema):
     added_at: datetime
 
 
-class ChangeOut(Schema):
+class CallChangeOut(Schema):
     """A correction: the fields that differ, before and after."""
 
     id: UUID
@@ -134,8 +134,8 @@ class CallOut(Schema):
     needs_review: bool
     takes_questions: bool
     rounds: list[RoundOut]
-    attachments: list[AttachmentOut]
-    changes: list[ChangeOut]
+    attachments: list[CallAttachmentOut]
+    changes: list[CallChangeOut]
 
 
 class CallIn(Schema):
@@ -178,7 +178,7 @@ class CopyIn(Schema):
     years: int = Field(1, ge=0, le=20)
 
 
-class ReasonIn(Schema):
+class CallReasonIn(Schema):
     reason: str
 
 
@@ -205,7 +205,7 @@ class ContentIn(Schema):
     base: str | None = None
 
 
-class DocumentIn(Schema):
+class CallDocumentIn(Schema):
     """A call as one document, as `GET /calls/{slug}/document` answers it."""
 
     document: dict[str, Any]
@@ -363,7 +363,7 @@ class QuestionIn(Schema):
     id: UUID | None = None
 
 
-class AnswerIn(Schema):
+class QuestionAnswerIn(Schema):
     """`text` replaces the question where its words would say who asked."""
 
     answer_ko: str
