@@ -32,12 +32,14 @@ for _command in (advance, award, bulk, complete, decide, export, extend):
 def list_applications(page: int, as_json: bool, **filters: Any) -> None:
     """List applications, drafts included; what was begun last comes first."""
     from dure.control.applications import selectors
-    from dure.control.applications.api import LineOut
+    from dure.control.applications.api import ApplicationLineOut
 
     actor = _context.operator()
     page_found = selectors.applications(actor=actor, page=page, page_size=100, **as_filters(filters))
     if as_json:
-        _context.print_json_lines(LineOut.from_orm(one).model_dump(mode="json") for one in page_found.items)
+        _context.print_json_lines(
+            ApplicationLineOut.from_orm(one).model_dump(mode="json") for one in page_found.items
+        )
         return
     _context.print_rows(
         [
@@ -177,7 +179,7 @@ def _typed(field: "Field", text: str) -> Any:
 def attach(application: str, field: str, path: Path, as_json: bool) -> None:
     """Put the file PATH into a FIELD of files."""
     from dure.control.applications import services
-    from dure.control.applications.api import AttachmentOut
+    from dure.control.applications.api import ApplicationAttachmentOut
 
     view = found(application)
     with path.open("rb") as stream:
@@ -185,7 +187,7 @@ def attach(application: str, field: str, path: Path, as_json: bool) -> None:
             actor=_context.operator(), application_id=view.id, field=field, stream=stream, name=path.name
         )
     if as_json:
-        _context.print_json(AttachmentOut.from_orm(added).model_dump(mode="json"))
+        _context.print_json(ApplicationAttachmentOut.from_orm(added).model_dump(mode="json"))
     else:
         click.echo(f"{added.name}: {added.size:,} bytes, SHA-256 {added.sha256}")
 
