@@ -73,6 +73,7 @@ class MenuItem:
 
 ENTRIES = (
     Entry(_("My work"), "portal:home", "home", _signed_in),
+    Entry(_("My tasks"), "portal:tasks", "tasks", _signed_in),
     Entry(pgettext_lazy("support", "Calls"), "calls:calls", "calls"),
     Entry(pgettext_lazy("officers", "Desk"), "applications:desk", "desk", _decides),
     Entry(_("Applications"), "applications:applications", "applications", _applies),

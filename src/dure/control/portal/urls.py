@@ -1,11 +1,21 @@
 from django.urls import path
 
-from dure.control.portal import calendars, notices, operations, processes, programme_roles, receipts, views
+from dure.control.portal import (
+    calendars,
+    notices,
+    operations,
+    processes,
+    programme_roles,
+    receipts,
+    tasks,
+    views,
+)
 
 app_name = "portal"
 urlpatterns = [
     path("", views.home, name="home"),
     path("home/live/", views.home_live, name="home_live"),
+    path("tasks/", tasks.tasks, name="tasks"),
     path("about/", views.about, name="about"),
     path("about/figures/", views.public_figures, name="public_figures"),
     path("language/", views.language, name="language"),

@@ -28,6 +28,7 @@ from dure.control.identity.middleware import SESSION_KEY
 from dure.control.portal.applying import applying
 from dure.control.portal.context_processors import DISPLAY_COOKIE, DISPLAYS
 from dure.control.portal.processes import waiting_by_process
+from dure.control.portal.tasks import tasks_of
 from dure.control.programmes import selectors as programmes
 from dure.control.programmes.outlook import outlook
 from dure.control.settlement import selectors as settlement
@@ -35,6 +36,7 @@ from dure.control.settlement.views import month_figures
 
 _YEAR_SECONDS = 31_536_000
 _CALLS_SHOWN = 8
+_TASKS_SHOWN = 3
 _EARNINGS_READERS = ("provider_manager", "administrator", "viewer")
 
 
@@ -177,6 +179,7 @@ def _officer(actor: Actor) -> dict[str, Any]:
         **_money_lines(actor),
         "organisation": _organisation(actor),
         "verifications": identity.waiting() if actor.has("officer") else None,
+        "tasks": tasks_of(actor)[:_TASKS_SHOWN],
         "unused": unused,
         "pipeline": [
             step(gettext("Granted, not used yet"), unused, lambda view: view.remaining_micro_won),
