@@ -140,3 +140,12 @@ def django_db_setup(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
 def database_url(transactional_db: None) -> str:
     """The address of this test's database, for other connections and other processes."""
     return os.environ["DURE_DATABASE_URL"]
+
+
+@pytest.fixture(autouse=True)
+def _leave_no_language() -> Iterator[None]:
+    """Django's test client leaves the page's language behind in the thread; the next test begins with the default."""
+    from django.utils import translation
+
+    yield
+    translation.deactivate()

@@ -1,7 +1,7 @@
 """The officer's desk: rounds in numbers, the board, several at once, and one application with what can be done."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +9,6 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import translation
 
 from dure.control.applications import selectors, services
 from dure.control.applications.models import Application
@@ -22,13 +21,6 @@ from dure.control.identity.models import Person
 from .conftest import SYSTEM, World, answers, won
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
-
-
-@pytest.fixture(autouse=True)
-def language_of_the_reader() -> Iterator[None]:
-    """What a request was answered in is not what the next test is answered in."""
-    yield
-    translation.deactivate()
 
 
 @pytest.fixture

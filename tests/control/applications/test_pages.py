@@ -1,14 +1,13 @@
 """The applicant's pages: the list, the way in, the writing with and without script, the receipt, and what follows."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
-from django.utils import translation
 
 from dure.control.applications import selectors, services
 from dure.control.applications.models import Answer
@@ -20,13 +19,6 @@ from dure.control.identity.models import Person
 from .conftest import World, answers, won
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
-
-
-@pytest.fixture(autouse=True)
-def language() -> Iterator[None]:
-    """Requests leave their language behind in this thread; the next test is not to find it."""
-    yield
-    translation.deactivate()
 
 
 @pytest.fixture
