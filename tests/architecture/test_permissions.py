@@ -29,7 +29,7 @@ from dure.control.access import services as access
 from dure.control.applications import services as applications
 from dure.control.calls import services as calls
 from dure.control.config.api import api
-from dure.control.foundation import clock, notices
+from dure.control.foundation import clock, notices, wording
 from dure.control.foundation.actors import PROGRAMME_OFFICER, Actor
 from dure.control.foundation.models import Notice
 from dure.control.identity import account_selectors
@@ -211,8 +211,9 @@ def world(db: None) -> World:
     owner = identity_selectors.actor_for(person_id=person.id)
     key = access.issue_key(actor=owner, award_id=award.id, name="secret")
     notices.tell(
-        to=[person], title="Their notice", text="-", path="/awards/", action="Open", dedupe_key="theirs"
-    )
+        to=[person], title=wording.verbatim("Their notice"), text=wording.verbatim("-"), path="/awards/",
+        action=wording.verbatim("Open"), dedupe_key="theirs",
+    )  # fmt: skip
     Client().force_login(
         Person.objects.get(pk=person.id), "allauth.account.auth_backends.AuthenticationBackend"
     )

@@ -229,7 +229,7 @@ def tell(person: Any, path: str) -> None:
     """Notices of each kind; the last of them is read."""
     from django.db import transaction
 
-    from dure.control.foundation import notices
+    from dure.control.foundation import notices, wording
     from dure.control.foundation.actors import Actor
 
     told: list[tuple[Any, str, str, str]] = [
@@ -256,10 +256,10 @@ def tell(person: Any, path: str) -> None:
         for category, title, text, action in told:
             notices.tell(
                 to=[person],
-                title=title,
-                text=text,
+                title=wording.verbatim(title),
+                text=wording.verbatim(text),
                 path=path,
-                action=action,
+                action=wording.verbatim(action),
                 dedupe_key=title,
                 category=category,
             )

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from dure.contracts.ids import uuid7
-from dure.control.foundation import clock, notices, outbox
+from dure.control.foundation import clock, notices, outbox, wording
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Forbidden, Invalid, NotFound
 from dure.control.foundation.models import AuditEvent, Notice, NoticePreference, OutboxMail
@@ -35,17 +35,11 @@ KIM, LEE = Someone("kim@example.kr"), Someone("lee@example.kr", "en")
 
 
 def tell(*people: Someone, key: str = "first", **options) -> None:
-    notices.tell(
-        **{
-            "to": people,
-            "title": _("Notices"),
-            "text": "둘\n줄",
-            "path": "/awards/7/",
-            "action": _("Mark as read"),
-            "dedupe_key": key,
-            **options,
-        }
-    )
+    texts = {"title": _("Notices"), "text": "둘\n줄", "action": _("Mark as read")}
+    given = {"path": "/awards/7/", **texts, **options}
+    for name in texts:
+        given[name] = wording.verbatim(given[name]) if isinstance(given[name], str) else given[name]
+    notices.tell(to=people, dedupe_key=key, **given)
 
 
 def told(person: Someone, **options) -> list[notices.NoticeView]:
@@ -58,6 +52,15 @@ def test_each_is_told_in_their_language() -> None:
         ("알림", "읽음으로 표시", "둘\n줄", "/awards/7/")
     ]
     assert [one.title for one in told(LEE)] == ["Notices"]
+
+
+def test_a_text_that_was_said_already_is_refused() -> None:
+    """It would be in the language of whoever acts, not of who reads it."""
+    with pytest.raises(TypeError, match="already said"):
+        notices.tell(
+            to=[KIM], title=_("%(n)s notices") % {"n": 1}, text=wording.verbatim(""), path="/awards/7/",
+            action=_("Mark as read"), dedupe_key="said",
+        )  # fmt: skip
 
 
 def test_the_same_is_told_once_to_each() -> None:

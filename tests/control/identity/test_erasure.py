@@ -11,7 +11,7 @@ from django.db import connection
 from django.test import Client
 
 from dure.control.access import services as access
-from dure.control.foundation import audit, clock, notices, outbox
+from dure.control.foundation import audit, clock, notices, outbox, wording
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, DureError, Forbidden, NotFound
 from dure.control.foundation.models import AuditEvent, Notice, OutboxMail
@@ -66,7 +66,13 @@ def busy_person() -> tuple[Any, Actor]:
     services.issue_token(actor=actor, name="script")
     services.remember_consent(person_id=kim.id, language="ko")
     services.update_profile(actor=actor, name=NAME, language="en")
-    notices.tell(to=[kim], title="Told", text=f"To {NAME}", path="/awards/", action="Open", dedupe_key="told")
+    texts = {"title": "Told", "text": f"To {NAME}", "action": "Open"}
+    notices.tell(
+        to=[kim],
+        path="/awards/",
+        dedupe_key="told",
+        **{name: wording.verbatim(t) for name, t in texts.items()},
+    )
     client = Client(headers={"User-Agent": "Firefox/140.0"})
     client.post("/account/login/", {"login": EMAIL, "password": "wrong-password-1"})
     client.post("/account/login/", {"login": EMAIL, "password": PASSWORD})

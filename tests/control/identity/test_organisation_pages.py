@@ -66,7 +66,7 @@ def test_two_people_found_and_verify_an_organisation_and_act_for_it() -> None:
     answer = visitor.post(
         "/organisations/haneul-labs/documents/add/", {"kind": "business_registration", "file": upload}
     )
-    assert answer.headers["Location"] == "/organisations/haneul-labs/documents/"
+    assert answer.headers["Location"] == "/organisations/haneul-labs/"
     assert "Ask to be verified" in visitor.get("/organisations/haneul-labs/").content.decode()
     visitor.post("/organisations/haneul-labs/verification/ask/")
     assert "haneul-labs" in clerk.get("/organisations/verifications/").content.decode()
@@ -85,7 +85,7 @@ def test_two_people_found_and_verify_an_organisation_and_act_for_it() -> None:
     link = re.search(r"(/invitations/\S+/)", mail.body)
     assert link is not None
     stranger = Client().get(link[1])
-    assert (stranger.status_code, stranger.headers["Referrer-Policy"]) == (200, "no-referrer")
+    assert (stranger.status_code, stranger.headers["Referrer-Policy"]) == (200, "strict-origin")
     assert "lee@example.kr" not in stranger.content.decode()
     lee = browser(founder("lee@example.kr", "이나래"))
     assert "Haneul Labs invites you" in lee.get("/").content.decode()

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.test import Client
 
 from dure.cli.main import dure
-from dure.control.foundation import notices
+from dure.control.foundation import notices, wording
 from dure.control.identity import selectors
 
 from .conftest import client_of
@@ -28,10 +28,10 @@ def tell(key: str = "Decided", **options) -> notices.NoticeView:
         notices.tell(
             **{
                 "to": [person],
-                "title": key,
-                "text": "<b>Not bold</b>",
+                "title": wording.verbatim(key),
+                "text": wording.verbatim("<b>Not bold</b>"),
                 "path": "/awards/",
-                "action": "See it",
+                "action": wording.verbatim("See it"),
                 "dedupe_key": key,
                 **options,
             }

@@ -7,7 +7,6 @@ and by mail of what an applicant did after being asked.
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.utils.functional import lazy
 from django.utils.translation import gettext_lazy as _
 
 from dure.control.applications.models import (
@@ -18,14 +17,10 @@ from dure.control.applications.models import (
     Submission,
 )
 from dure.control.calls.selectors import RoundView
-from dure.control.foundation import notices
+from dure.control.foundation import notices, wording
 from dure.control.foundation.errors import Text
-from dure.control.foundation.templatetags.dure_format import seoul_datetime_text, won
 from dure.control.identity import selectors as identity
 from dure.control.identity.selectors import PersonView
-
-_moment = lazy(seoul_datetime_text, str)
-_won = lazy(won, str)
 
 
 def _applicants(row: Application) -> list[PersonView]:
@@ -65,11 +60,14 @@ def submitted(row: Application, round_: RoundView, made: Submission) -> None:
     _tell(
         row,
         _applicants(row),
-        _("Your application %(number)s is submitted") % {"number": row.number},
-        _(
-            "It reached us at %(at)s. Its content has the SHA-256 %(sha256)s. The signed receipt is on its page."
-        )
-        % {"at": _moment(made.at), "sha256": made.sha256},
+        wording.said(_("Your application %(number)s is submitted"), number=row.number),
+        wording.said(
+            _(
+                "It reached us at %(at)s. Its content has the SHA-256 %(sha256)s. The signed receipt is on its page."
+            ),
+            at=wording.moment(made.at),
+            sha256=made.sha256,
+        ),
         key=f"submitted-{made.number}",
         action=_("See the receipt"),
         path=f"/applications/{row.pk}/receipt/",
@@ -80,7 +78,7 @@ def withdrawn(row: Application) -> None:
     _tell(
         row,
         _applicants(row),
-        _("The application %(number)s is withdrawn") % {"number": row.number},
+        wording.said(_("The application %(number)s is withdrawn"), number=row.number),
         _("What was submitted stays on record; nothing more happens with it."),
         key="withdrawn",
     )
@@ -90,7 +88,7 @@ def lapsed(row: Application) -> None:
     _tell(
         row,
         _applicants(row),
-        _("The deadline for %(number)s has passed") % {"number": row.number},
+        wording.said(_("The deadline for %(number)s has passed"), number=row.number),
         _("The draft was not submitted in time. Your text is kept."),
         key=f"lapsed-{row.extended_until or ''}",
     )
@@ -100,8 +98,12 @@ def extended(row: Application, until: datetime, reason: str) -> None:
     _tell(
         row,
         _applicants(row),
-        _("You have more time for %(number)s") % {"number": row.number},
-        _("Your deadline is now %(until)s. Reason: %(reason)s") % {"until": _moment(until), "reason": reason},
+        wording.said(_("You have more time for %(number)s"), number=row.number),
+        wording.said(
+            _("Your deadline is now %(until)s. Reason: %(reason)s"),
+            until=wording.moment(until),
+            reason=reason,
+        ),
         key=f"extended-{until.isoformat()}",
         action=_("Go on writing"),
     )
@@ -112,8 +114,12 @@ def round_extended(row: Application, until: datetime, reason: str) -> None:
         row,
         _applicants(row),
         _("The deadline of a call you apply to has moved"),
-        _("The deadline of %(number)s is now %(until)s. Reason: %(reason)s")
-        % {"number": row.number, "until": _moment(until), "reason": reason},
+        wording.said(
+            _("The deadline of %(number)s is now %(until)s. Reason: %(reason)s"),
+            number=row.number,
+            until=wording.moment(until),
+            reason=reason,
+        ),
         key=f"round-extended-{until.isoformat()}",
         action=_("Go on writing"),
     )
@@ -124,8 +130,9 @@ def round_cancelled(row: Application, reason: str) -> None:
         row,
         _applicants(row),
         _("A call you apply to is cancelled"),
-        _("Nothing more happens with %(number)s. Reason: %(reason)s")
-        % {"number": row.number, "reason": reason},
+        wording.said(
+            _("Nothing more happens with %(number)s. Reason: %(reason)s"), number=row.number, reason=reason
+        ),
         key="round-cancelled",
     )
 
@@ -134,9 +141,11 @@ def deadline_near(row: Application, due: datetime, pause: timedelta) -> None:
     _tell(
         row,
         _applicants(row),
-        _("Not submitted yet: %(number)s") % {"number": row.number},
-        _("The deadline is %(due)s. A draft that is not submitted by then does not count.")
-        % {"due": _moment(due)},
+        wording.said(_("Not submitted yet: %(number)s"), number=row.number),
+        wording.said(
+            _("The deadline is %(due)s. A draft that is not submitted by then does not count."),
+            due=wording.moment(due),
+        ),
         key=f"near-{due.isoformat()}-{int(pause.total_seconds())}",
         action=_("Finish and submit"),
     )
@@ -146,9 +155,12 @@ def completion_asked(row: Application, request: CompletenessRequest) -> None:
     _tell(
         row,
         _applicants(row),
-        _("Something is missing in %(number)s") % {"number": row.number},
-        _("%(reason)s\n\nPlease complete it by %(due)s.")
-        % {"reason": request.reason, "due": _moment(request.due_at)},
+        wording.said(_("Something is missing in %(number)s"), number=row.number),
+        wording.said(
+            _("%(reason)s\n\nPlease complete it by %(due)s."),
+            reason=request.reason,
+            due=wording.moment(request.due_at),
+        ),
         key=f"completion-{request.pk}",
         action=_("Complete it"),
     )
@@ -158,7 +170,7 @@ def completion_answered(row: Application, request: CompletenessRequest) -> None:
     _tell(
         row,
         _officers(row),
-        _("%(number)s was completed") % {"number": row.number},
+        wording.said(_("%(number)s was completed"), number=row.number),
         _("The applicant has answered your request."),
         key=f"completed-{request.pk}",
     )
@@ -168,7 +180,7 @@ def completion_expired(row: Application) -> None:
     _tell(
         row,
         _applicants(row) + _officers(row),
-        _("The time for completing %(number)s is over") % {"number": row.number},
+        wording.said(_("The time for completing %(number)s is over"), number=row.number),
         _("It goes on as it was submitted before; the programme office decides what follows."),
         key=f"completion-expired-{row.pk}",
     )
@@ -178,27 +190,26 @@ def advanced(row: Application, round_: RoundView, reason: str) -> None:
     step = round_.graph.step(row.step)
     if step is None:
         return
-    lines: list[Text] = [_("It is now at the step “%(step)s”.") % {"step": lazy(lambda: step.title, str)()}]
-    if reason:
-        lines.append(reason)
+    here = wording.said(_("It is now at the step “%(step)s”."), step=wording.later(lambda: step.title))
     _tell(
         row,
         _applicants(row),
-        _("Your application %(number)s goes on") % {"number": row.number},
-        lazy(lambda: "\n\n".join(str(line) for line in lines), str)(),
+        wording.said(_("Your application %(number)s goes on"), number=row.number),
+        wording.joined(here, reason, between="\n\n"),
         key=f"step-{row.step}-{row.step_entered_at.isoformat()}",
     )
 
 
 def decided(row: Application, made: Decision) -> None:
     if made.outcome == "accepted":
-        title = _("Your application %(number)s is accepted") % {"number": row.number}
-        text = _("%(sum)s was decided on. You are told as soon as the money is there.") % {
-            "sum": _won(made.granted_micro_won)
-        }
+        title = wording.said(_("Your application %(number)s is accepted"), number=row.number)
+        text = wording.said(
+            _("%(sum)s was decided on. You are told as soon as the money is there."),
+            sum=wording.won(made.granted_micro_won),
+        )
     else:
-        title = _("Your application %(number)s is not accepted") % {"number": row.number}
-        text = _("Reason: %(reason)s") % {"reason": made.reason}
+        title = wording.said(_("Your application %(number)s is not accepted"), number=row.number)
+        text = wording.said(_("Reason: %(reason)s"), reason=made.reason)
     _tell(row, _applicants(row), title, text, key=f"decided-{made.pk}", action=_("See the decision"))
 
 
@@ -206,7 +217,7 @@ def awarded(row: Application, award_id: UUID) -> None:
     _tell(
         row,
         _applicants(row),
-        _("The award for %(number)s is there") % {"number": row.number},
+        wording.said(_("The award for %(number)s is there"), number=row.number),
         _("Issue a key and make the first call."),
         key="awarded",
         action=_("Issue a key"),
@@ -218,17 +229,17 @@ def objected(row: Application, reason: str) -> None:
     _tell(
         row,
         _officers(row),
-        _("An objection was raised against the decision on %(number)s") % {"number": row.number},
-        reason,
+        wording.said(_("An objection was raised against the decision on %(number)s"), number=row.number),
+        wording.verbatim(reason),
         key=f"objected-{row.step_entered_at.isoformat()}",
     )
 
 
-def left_to_officer(row: Application, reason: str) -> None:
+def left_to_officer(row: Application, reason: Text) -> None:
     _tell(
         row,
         _applicants(row),
-        _("A person looks at %(number)s") % {"number": row.number},
-        _("It could not be granted at once: %(reason)s") % {"reason": reason},
+        wording.said(_("A person looks at %(number)s"), number=row.number),
+        wording.said(_("It could not be granted at once: %(reason)s"), reason=reason),
         key="left-to-officer",
     )

@@ -1,11 +1,10 @@
 """Who is told what about calls. Names and texts are lazy: each person reads them in their own language."""
 
-from django.utils.functional import lazystr
 from django.utils.translation import gettext_lazy as _
 
 from dure.control.calls import paths
 from dure.control.calls.models import Question
-from dure.control.foundation import notices
+from dure.control.foundation import notices, wording
 from dure.control.identity import selectors as identity
 from dure.control.identity.selectors import PersonView
 
@@ -22,8 +21,8 @@ def question_asked(row: Question) -> None:
     )
     notices.tell(
         to=officers,
-        title=_("A question waits for an answer: %(call)s") % {"call": row.call.name_ko},
-        text=lazystr(row.text[:_SHORT]),
+        title=wording.said(_("A question waits for an answer: %(call)s"), call=wording.name_of(row.call)),
+        text=wording.verbatim(row.text[:_SHORT]),
         path=paths.answering_path(row.pk),
         action=_("Answer"),
         dedupe_key=f"question-asked-{row.pk}",
@@ -35,13 +34,13 @@ def question_answered(row: Question) -> None:
     withheld = row.state == "withheld"
     notices.tell(
         to=_asker(row),
-        title=(
+        title=wording.said(
             _("Your question is not answered in public: %(call)s")
             if withheld
-            else _("Your question was answered: %(call)s")
-        )
-        % {"call": row.call.name_ko},
-        text=lazystr((row.withheld_reason if withheld else row.answer_ko)[:_SHORT]),
+            else _("Your question was answered: %(call)s"),
+            call=wording.name_of(row.call),
+        ),
+        text=wording.verbatim((row.withheld_reason if withheld else row.answer_ko)[:_SHORT]),
         path=paths.question_path(row.call.slug, row.number),
         action=_("Read it"),
         dedupe_key=f"question-{row.state}-{row.pk}-{row.answered_at:%Y%m%d%H%M%S}",

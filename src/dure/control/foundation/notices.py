@@ -28,7 +28,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from dure.control.foundation import audit, clock, outbox
+from dure.control.foundation import audit, clock, outbox, wording
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Forbidden, Invalid, NotFound, Text
 from dure.control.foundation.models import Notice, NoticePreference
@@ -81,13 +81,17 @@ def tell(
 ) -> None:
     """Tell each person once; must run in the transaction of what it tells of.
 
-    `path` is the portal's address of the next step and `action` its name, a verb. Lazy texts are said in the
-    recipient's language. The same `dedupe_key` is told to the same person once, however often it is asked for.
+    `path` is the portal's address of the next step and `action` its name, a verb. Texts are lazy (`wording`), and so
+    are said in the recipient's language. The same `dedupe_key` is told to the same person once, however often it is
+    asked for.
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("a notice belongs to the transaction of its cause")
     if not is_address(path) or category not in CATEGORIES:
         raise ValueError(f"no address in the portal, or no category: {path!r}, {category!r}")
+    for given in (title, text, action):
+        if not isinstance(given, Promise):
+            raise TypeError(f"already said, in the language of whoever acts: {given!r}; see `wording`")
     key = _short(dedupe_key)
     people = {person.id: person for person in to}
     told = Notice.objects.filter(dedupe_key=key, person_id__in=people).values_list("person_id", flat=True)
@@ -223,7 +227,15 @@ def announce(
         subject_id=_short(dedupe_key)[:80],
         after={"to": [str(person.id) for person in to], "title": title, "path": path},
     )
-    tell(to=to, title=title, text=text, path=path, action=action, dedupe_key=dedupe_key, category=category)
+    tell(
+        to=to,
+        title=wording.verbatim(title),
+        text=wording.verbatim(text),
+        path=path,
+        action=wording.verbatim(action),
+        dedupe_key=dedupe_key,
+        category=category,
+    )
 
 
 def mark_read(*, actor: Actor, notice_id: UUID, person_id: UUID | None = None) -> NoticeView:

@@ -61,7 +61,6 @@ def make_calendar(request: Request) -> HttpResponse:
     address = settings.DURE_PORTAL_URL.rstrip("/") + reverse("portal:calendar", args=[token])
     response = render(request, "portal/calendar_made.html", {"address": address}, status=201)
     response["Cache-Control"] = "no-store"
-    response["Referrer-Policy"] = "no-referrer"
     return response
 
 

@@ -178,7 +178,6 @@ def _officer(actor: Actor) -> dict[str, Any]:
     return {
         **_money_lines(actor),
         "organisation": _organisation(actor),
-        "verifications": identity.waiting() if actor.has("officer") else None,
         "tasks": tasks_of(actor)[:_TASKS_SHOWN],
         "unused": unused,
         "pipeline": [

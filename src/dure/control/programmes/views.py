@@ -199,7 +199,6 @@ def _shown_once(
     }
     response = render(request, "programmes/key_shown.html", context, status=201)
     response["Cache-Control"] = "no-store"
-    response["Referrer-Policy"] = "no-referrer"
     return response
 
 

@@ -296,7 +296,7 @@ def _leave_to_officer(row: Application, round_: RoundView, refusal: str, grounds
         subject_id=row.pk,
         after={"reason": refusal, "grounds": grounds},
     )
-    tellings.left_to_officer(row, reason)
+    tellings.left_to_officer(row, REFUSALS[refusal])
 
 
 def _walk_to_decision(row: Application, round_: RoundView) -> None:

@@ -27,7 +27,7 @@ from dure.control.applications.selectors import ApplicationView, AttachmentView
 from dure.control.applications.services import rows
 from dure.control.calls import forms
 from dure.control.calls import selectors as calls
-from dure.control.foundation import audit, clock, files, notices
+from dure.control.foundation import audit, clock, files, notices, wording
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Forbidden, Invalid, NotFound
 from dure.control.identity import selectors as identity
@@ -396,8 +396,11 @@ def invite_writer(*, actor: Actor, application_id: UUID, email: str) -> Applicat
         notices.tell(
             to=[person],
             title=_("You were added to an application"),
-            text=_("%(name)s asks you to write the application %(number)s together.")
-            % {"name": actor.name, "number": row.number},
+            text=wording.said(
+                _("%(name)s asks you to write the application %(number)s together."),
+                name=actor.name,
+                number=row.number,
+            ),
             path=f"/applications/{row.pk}/",
             action=_("Open the application"),
             dedupe_key=f"application-writer-{row.pk}-{_member.pk}",

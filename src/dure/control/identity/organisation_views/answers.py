@@ -25,8 +25,9 @@ def by_link(request: Request, token: str) -> HttpResponse:
     answer = render(
         request, "identity/invitation.html", {"invitation": invitation, "own": own, "here": request.path}
     )
-    # The address is a key; it is told to no other site.
-    answer["Referrer-Policy"] = "no-referrer"
+    # The address is a key, so it is told to nobody. "no-referrer" would take the origin from the page's own forms too,
+    # and browsers' answers to the invitation would be refused.
+    answer["Referrer-Policy"] = "strict-origin"
     return answer
 
 

@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
@@ -52,7 +52,11 @@ def add_document(request: Request, organisation: str) -> HttpResponse:
             tell(form, error)
         else:
             messages.success(request, gettext("The document is handed in. An officer looks at it."))
-            return redirect("identity:organisation_documents", profile.slug)
+            # With the certificate the organisation can ask to be verified, which is done on its first page.
+            ready = selectors.next_step(profile, selectors.documents(profile.id)) == "ask"
+            return redirect(
+                "identity:organisation" if ready else "identity:organisation_documents", profile.slug
+            )
     status = 422 if request.method == "POST" else 200
     return render(request, "identity/document_add.html", {**context, "form": form}, status=status)
 
@@ -100,7 +104,7 @@ def decide_document(request: Request, organisation: str, document_id: UUID, deci
             context,
             title=_("Accept the document"),
             text=gettext("%(kind)s of %(organisation)s: %(name)s. The administrators are told.") % about,
-            action=_("Accept"),
+            action=pgettext_lazy("document", "Accept"),
             done=_("The document is accepted."),
             back=back,
             run=lambda _given: services.accept_document(actor=request.actor, document_id=document_id),

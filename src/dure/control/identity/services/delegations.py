@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from dure.control.foundation import audit, clock
+from dure.control.foundation import audit, clock, wording
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Forbidden, Invalid, NotFound
 from dure.control.identity import rules, selectors, telling
@@ -65,14 +65,14 @@ def delegate(
     telling.people(
         [other.person],
         title=_("You stand in for somebody"),
-        text=telling.joined(
-            telling.said(
+        text=wording.joined(
+            wording.said(
                 _("%(giver)s lends you roles at %(name)s, until %(day)s."),
                 giver=own.person.name,
-                name=telling.name_of(row),
-                day=telling.day(valid_until.astimezone(clock.SEOUL).date()),
+                name=wording.name_of(row),
+                day=wording.day(valid_until.astimezone(clock.SEOUL).date()),
             ),
-            telling.said(_("Reason: %(reason)s"), reason=delegation.reason),
+            wording.said(_("Reason: %(reason)s"), reason=delegation.reason),
         ),
         path=telling.page_of(row, "members/"),
         action=_("See the roles"),

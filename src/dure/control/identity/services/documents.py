@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from dure.control.foundation import audit, clock, files
+from dure.control.foundation import audit, clock, files, wording
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Forbidden, Invalid, NotFound
 from dure.control.identity import rules, telling, workflow
@@ -104,10 +104,10 @@ def accept_document(*, actor: Actor, document_id: UUID) -> DocumentView:
     telling.administrators(
         document.organisation_id,
         title=_("A document is accepted"),
-        text=telling.said(
+        text=wording.said(
             _("%(kind)s of %(organisation)s is accepted."),
             kind=DocumentKind(document.kind).label,
-            organisation=telling.name_of(document.organisation),
+            organisation=wording.name_of(document.organisation),
         ),
         path=telling.page_of(document.organisation, "documents/"),
         action=_("See the documents"),
@@ -131,13 +131,13 @@ def refuse_document(*, actor: Actor, document_id: UUID, reason: str) -> Document
     telling.administrators(
         document.organisation_id,
         title=_("A document is refused"),
-        text=telling.joined(
-            telling.said(
+        text=wording.joined(
+            wording.said(
                 _("%(kind)s of %(organisation)s is refused."),
                 kind=DocumentKind(document.kind).label,
-                organisation=telling.name_of(document.organisation),
+                organisation=wording.name_of(document.organisation),
             ),
-            telling.said(_("Reason: %(reason)s"), reason=reason),
+            wording.said(_("Reason: %(reason)s"), reason=reason),
         ),
         path=telling.page_of(document.organisation, f"documents/add/?kind={document.kind}"),
         action=_("Hand in another"),
@@ -183,11 +183,11 @@ def _remind(document: OrganisationDocument) -> None:
     telling.administrators(
         document.organisation_id,
         title=_("A document ends soon"),
-        text=telling.said(
+        text=wording.said(
             _("%(kind)s of %(organisation)s is valid until %(day)s. Hand in a new one before that."),
             kind=DocumentKind(document.kind).label,
-            organisation=telling.name_of(document.organisation),
-            day=telling.day(document.valid_until),
+            organisation=wording.name_of(document.organisation),
+            day=wording.day(document.valid_until),
         ),
         path=telling.page_of(document.organisation, f"documents/add/?kind={document.kind}"),
         action=_("Hand in a new one"),

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from dure.control.foundation import audit, calendars, clock, outbox
+from dure.control.foundation import audit, calendars, clock, outbox, wording
 from dure.control.foundation import notices as portal_notices
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Forbidden, NotFound
@@ -118,9 +118,9 @@ def erase_person(*, actor: Actor, person_id: UUID) -> None:
         telling.people(
             selectors.people_with_role("operator"),
             title=_("An organisation has no administrator"),
-            text=telling.said(
+            text=wording.said(
                 _("The last administrator of %(name)s was erased. Make another member administrator."),
-                name=telling.name_of(organisation),
+                name=wording.name_of(organisation),
             ),
             path=telling.page_of(organisation),
             action=_("Open the organisation"),

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
-from dure.control.foundation import audit, clock, outbox
+from dure.control.foundation import audit, clock, outbox, wording
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Forbidden, Invalid, NotFound
 from dure.control.identity import rules, selectors, telling, workflow
@@ -159,10 +159,10 @@ def accept_invitation(*, actor: Actor, invitation_id: UUID) -> MembershipView:
     telling.administrators(
         invitation.organisation_id,
         title=_("An invitation is accepted"),
-        text=telling.said(
+        text=wording.said(
             _("%(person)s acts for %(name)s from now on."),
             person=person.name,
-            name=telling.name_of(invitation.organisation),
+            name=wording.name_of(invitation.organisation),
         ),
         path=telling.page_of(invitation.organisation, "members/"),
         action=_("See the members"),
@@ -183,7 +183,7 @@ def decline_invitation(*, actor: Actor, invitation_id: UUID) -> InvitationView:
     telling.administrators(
         invitation.organisation_id,
         title=_("An invitation is declined"),
-        text=telling.said(_("%(email)s does not accept the invitation."), email=person.email),
+        text=wording.said(_("%(email)s does not accept the invitation."), email=person.email),
         path=telling.page_of(invitation.organisation, "members/"),
         action=_("See the members"),
         dedupe_key=f"invitation-declined-{invitation.pk}",
@@ -295,18 +295,18 @@ def _send(invitation: Invitation) -> None:
     """To a registered person as a notice, too; to others as mail that says how to register."""
     path = f"/invitations/{invitation_token(invitation)}/"
     organisation, key = invitation.organisation, f"invitation-{invitation.pk}-{invitation.nonce[:12]}"
-    title = telling.said(_("%(name)s invites you"), name=telling.name_of(organisation))
-    roles = telling.listed([Role(role).label for role in invitation.roles])
-    text = telling.joined(
-        telling.said(
+    title = wording.said(_("%(name)s invites you"), name=wording.name_of(organisation))
+    roles = wording.listed([Role(role).label for role in invitation.roles])
+    text = wording.joined(
+        wording.said(
             _("%(inviter)s invites you to act for %(name)s as %(roles)s."),
             inviter=invitation.invited_by_name,
-            name=telling.name_of(organisation),
+            name=wording.name_of(organisation),
             roles=roles,
         ),
-        telling.said(
+        wording.said(
             _("The invitation is valid until %(day)s."),
-            day=telling.day(invitation.expires_at.astimezone(clock.SEOUL).date()),
+            day=wording.day(invitation.expires_at.astimezone(clock.SEOUL).date()),
         ),
     )
     known = selectors.person_by_email(invitation.email)

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from dure.control.foundation import audit, clock
+from dure.control.foundation import audit, clock, wording
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Forbidden, Invalid, NotFound
 from dure.control.identity import rules, selectors, telling
@@ -93,9 +93,9 @@ def end_membership(*, actor: Actor, person_id: UUID, organisation_id: UUID, reas
         telling.people(
             [selectors.person_view(membership.person)],
             title=_("You no longer act for an organisation"),
-            text=telling.joined(
-                telling.said(_("Your membership of %(name)s has ended."), name=telling.name_of(row)),
-                telling.said(_("Reason: %(reason)s"), reason=reason) if reason else "",
+            text=wording.joined(
+                wording.said(_("Your membership of %(name)s has ended."), name=wording.name_of(row)),
+                wording.said(_("Reason: %(reason)s"), reason=reason) if reason else "",
             ),
             path="/account/",
             action=_("See whom you act for"),

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Q, Sum
 from django.utils.translation import gettext_lazy as _
 
-from dure.control.foundation import audit, clock
+from dure.control.foundation import audit, clock, wording
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Forbidden, Invalid, NotFound
 from dure.control.identity import facts, rules, telling, workflow
@@ -76,11 +76,11 @@ def declare_link(
         telling.administrators(
             other.row.pk,
             title=_("Confirm how you are connected with another organisation"),
-            text=telling.said(
+            text=wording.said(
                 _(
                     "%(name)s says that your organisations are connected by ownership. Confirm it, or refuse it."
                 ),
-                name=telling.name_of(own),
+                name=wording.name_of(own),
             ),
             path=telling.page_of(other.row, "group/"),
             action=_("Look at it"),
@@ -157,11 +157,11 @@ def end_link(*, actor: Actor, link_id: UUID, last_day: date, reason: str = "") -
     _tell_sides(
         row,
         title=_("A connection by ownership ends"),
-        text=telling.said(
+        text=wording.said(
             _("The connection between %(owner)s and %(owned)s ends with %(day)s."),
             owner=row.owner_name,
             owned=row.owned_name,
-            day=telling.day(last_day),
+            day=wording.day(last_day),
         ),
         key="ended",
     )
@@ -333,13 +333,13 @@ def _decided(actor: Actor, row: OwnershipLink, state: str, reason: str) -> LinkV
         title=_("A connection by ownership is confirmed")
         if confirmed
         else _("A connection by ownership is refused"),
-        text=telling.joined(
-            telling.said(
+        text=wording.joined(
+            wording.said(
                 _("It is about %(owner)s as the owner of %(owned)s."),
                 owner=row.owner_name,
                 owned=row.owned_name,
             ),
-            telling.said(_("Reason: %(reason)s"), reason=reason) if reason else "",
+            wording.said(_("Reason: %(reason)s"), reason=reason) if reason else "",
         ),
         key=state,
     )

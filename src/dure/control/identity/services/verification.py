@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from dure.control.foundation import audit, clock
+from dure.control.foundation import audit, clock, wording
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Forbidden, NotFound
 from dure.control.identity import facts, rules, selectors, telling, workflow
@@ -77,9 +77,9 @@ def verify_organisation(*, actor: Actor, organisation_id: UUID, reason: str = ""
     telling.administrators(
         row.pk,
         title=_("Your organisation is verified"),
-        text=telling.said(
+        text=wording.said(
             _("%(name)s is verified. It can now apply to calls that ask for a verified organisation."),
-            name=telling.name_of(row),
+            name=wording.name_of(row),
         ),
         path=telling.page_of(row),
         action=_("See the organisation"),
@@ -102,9 +102,9 @@ def refuse_verification(*, actor: Actor, organisation_id: UUID, reason: str) -> 
     telling.administrators(
         row.pk,
         title=_("Your organisation could not be verified"),
-        text=telling.joined(
-            telling.said(_("%(name)s could not be verified."), name=telling.name_of(row)),
-            telling.said(_("Reason: %(reason)s"), reason=reason),
+        text=wording.joined(
+            wording.said(_("%(name)s could not be verified."), name=wording.name_of(row)),
+            wording.said(_("Reason: %(reason)s"), reason=reason),
             _("Put it right and ask again."),
         ),
         path=telling.page_of(row),
