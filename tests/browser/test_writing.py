@@ -112,3 +112,22 @@ def test_a_file_goes_up_and_a_refusal_is_read_beside_its_field(visit: Visitors, 
     )
     expect(page.locator("[data-slot=quote] .problem")).to_contain_text("bad.pdf", timeout=PAUSE)
     expect(page.locator("[data-slot=quote] .files li")).to_have_count(1)
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_what_has_the_focus_is_not_under_the_bar(visit: Visitors, draft: str, width: int) -> None:
+    """WCAG 2.2, 2.4.11: somebody who goes through the questions with the keyboard sees where they are."""
+    page = visit.page("startup", language="en", width=width)
+    page.set_viewport_size({"width": width, "height": 600})
+    page.goto(draft)
+    page.locator("#f-service_name").focus()
+    below = """() => {
+        const [on, bar] = [document.activeElement, document.querySelector(".save-bar")];
+        if (bar.contains(on)) return null;
+        return (on.labels?.[0] ?? on).getBoundingClientRect().top - bar.getBoundingClientRect().top; }"""
+    seen = 0
+    while (distance := page.evaluate(below)) is not None:
+        assert distance < 0, page.evaluate("document.activeElement.outerHTML")
+        seen += 1
+        page.keyboard.press("Tab")
+    assert seen >= 5

@@ -58,13 +58,16 @@ def _to_check(request: Request, view: ApplicationView) -> dict[str, Any]:
     findings = calls.findings_for(view.round.id, view.organisation.id)
     files = [one for one, _attachment in attachments(view, values)]
     share_bp = own_share_bp(request.actor, view.round)
+    fit = eligibility.summary(findings) if findings else "met"
+    most = (view.round.automatic or {}).get("most_micro_won", 0)
     return {
         "application": view,
         "sections": answering.sections(view.form, values, problems, spare=0),
         "problems": [(view.form.field(one.field), one, _where(view, one.field)) for one in problems],
         "findings": findings,
         "stops": [one for one in findings if one.state in {"not_met", "unknown"}],
-        "fit": eligibility.summary(findings) if findings else "met",
+        "fit": fit,
+        "at_once": fit == "met" and 0 < (view.asked_micro_won or 0) <= most,
         "files": files,
         "files_bytes": sum(one["size"] for one in files),
         "answered": len(forms.submitted(view.form, values)),
