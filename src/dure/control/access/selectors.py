@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count, Q
+from django.db.models import Count, OuterRef, Q, Subquery
 
 from dure.control.access import rules
 from dure.control.access.models import ApiKey, Entitlement
@@ -15,6 +15,7 @@ from dure.control.access.workflow import WORKING, key_state
 from dure.control.foundation import clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import NotFound
+from dure.control.foundation.reading import once_a_page
 
 __all__ = [
     "EntitlementView",
@@ -201,8 +202,10 @@ def may_revoke(*, actor: Actor, award_id: UUID) -> bool:
 def working_keys(*, actor: Actor, award_ids: Collection[UUID], at: datetime | None = None) -> list[KeyView]:
     """The keys of several awards that open the gateway now, newest first; others' awards are left out."""
     now = at or clock.now()
+    successor = ApiKey.objects.filter(replaces_id=OuterRef("pk")).values("pk")[:1]
     rows = (
         ApiKey.objects.select_related("entitlement")
+        .annotate(successor_id=Subquery(successor))
         .filter(entitlement_id__in=award_ids, revoked_at=None)
         .filter(Q(expires_at=None) | Q(expires_at__gt=now))
         .order_by("-created_at", "-pk")
@@ -214,10 +217,7 @@ def working_keys(*, actor: Actor, award_ids: Collection[UUID], at: datetime | No
             actor, row.entitlement.organisation_id, row.entitlement.agency_id, row.entitlement.programme_id
         )
     ]
-    replaced = dict(
-        ApiKey.objects.filter(replaces_id__in=[row.pk for row in found]).values_list("replaces_id", "pk")
-    )
-    return [key_view(row, now=now, replaced_by_id=replaced.get(row.pk)) for row in found]
+    return [key_view(row, now=now, replaced_by_id=row.successor_id) for row in found]
 
 
 def names_of_keys(*, key_ids: Collection[UUID]) -> dict[UUID, tuple[str, str]]:
@@ -245,6 +245,7 @@ def key_ids_for_secrets(*, secrets: Collection[str]) -> dict[str, UUID]:
     return {digests[hashed]: key_id for hashed, key_id in rows}
 
 
+@once_a_page
 def _visible(actor: Actor, award_id: UUID) -> Entitlement:
     row = Entitlement.objects.filter(pk=award_id).first()
     if row is None or not rules.may_see(actor, row.organisation_id, row.agency_id, row.programme_id):

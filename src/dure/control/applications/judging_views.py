@@ -181,6 +181,7 @@ def _organisation(view: ApplicationView) -> dict[str, Any]:
     profile = identity.profile(view.organisation.id)
     group = identity.ownership_group(view.organisation.id)
     others = [one for key, one in identity.names_of(group).items() if key != view.organisation.id]
+    received = programmes.support_of(group).values()
     granted = view.decision.granted_micro_won if view.decision else None
     programme = view.round.call.programme
     sum_ = granted or view.asked_micro_won or 0
@@ -190,11 +191,11 @@ def _organisation(view: ApplicationView) -> dict[str, Any]:
     return {
         "profile": profile,
         "group": others,
-        "support_micro_won": programmes.support_received(organisation_ids=group),
+        "support_micro_won": sum(micro_won for micro_won, _ in received),
         "support_here_micro_won": programmes.support_received(
             organisation_ids=group, programme_id=programme.id
         ),
-        "open_awards": programmes.open_awards_count(organisation_ids=group),
+        "open_awards": sum(running for _, running in received),
         "own_share_bp": programmes.own_contribution_bp(programme.id, profile.size_class),
         "split": split,
         "left_micro_won": view.round.budget_micro_won - selectors.granted_in_round(round_id=view.round.id),

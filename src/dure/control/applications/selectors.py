@@ -31,6 +31,7 @@ from dure.control.calls.selectors import RoundView
 from dure.control.foundation import audit
 from dure.control.foundation.actors import OFFICERS, Actor
 from dure.control.foundation.errors import NotFound
+from dure.control.foundation.reading import once_a_page
 from dure.control.identity import selectors as identity
 from dure.control.identity.selectors import OrganisationView, PersonView
 
@@ -465,14 +466,14 @@ def counts(*, round_ids: Collection[UUID]) -> dict[UUID, dict[str, int]]:
     return found
 
 
-def standing_in(*, actor: Actor, round_ids: Collection[UUID]) -> dict[UUID, ApplicationLine]:
-    """Round → the own organisation's standing application."""
+def rounds_standing_in(*, actor: Actor, round_ids: Collection[UUID]) -> set[UUID]:
+    """Those of the rounds in which the own organisation has a standing application."""
     if actor.organisation_id is None:
-        return {}
+        return set()
     rows = Application.objects.filter(
         organisation_id=actor.organisation_id, round_id__in=set(round_ids), state__in=sorted(STANDING)
     )
-    return {line.round.id: line for line in _lines(list(rows))}
+    return set(rows.values_list("round_id", flat=True))
 
 
 def writers_of_drafts(round_id: UUID) -> list[PersonView]:
@@ -507,7 +508,8 @@ def _applicant_duties(actor: Actor, organisation_id: UUID, person_id: UUID) -> l
         )
     }
     found = []
-    for line in _lines(list(rows)):
+    due = {application_id: one.due_at for application_id, one in requests.items()}
+    for line in _lines(list(rows), due):
         if line.state == "submitted" and line.step != _writing_step(line.round):
             continue
         request = requests.get(line.id)
@@ -607,6 +609,7 @@ def _filtered(
     return rows
 
 
+@once_a_page
 def _visible(actor: Actor, application_id: UUID) -> Application:
     row = Application.objects.select_related("round__call").filter(pk=application_id).first()
     if row is None or not rules.may_see(
@@ -628,10 +631,10 @@ def _own(actor: Actor, application_id: UUID) -> Application:
     return row
 
 
-def _lines(rows: list[Application]) -> list[ApplicationLine]:
+def _lines(rows: list[Application], due: Mapping[UUID, datetime] | None = None) -> list[ApplicationLine]:
     organisations = identity.names_of({row.organisation_id for row in rows})
     rounds = calls.rounds_by_id({row.round_id for row in rows})
-    due = _due(rows)
+    due = _due(rows) if due is None else due
     return [ApplicationLine(**_line(row, organisations, rounds, due)) for row in rows]
 
 

@@ -201,6 +201,15 @@ def call_to_read(actor: Actor, call_slug: str) -> Call:
     return row
 
 
+def round_to_look_at(actor: Actor, round_id: UUID) -> Round:
+    """The round as it stands, unlocked, for someone who manages it."""
+    row = Round.objects.select_related("call__programme").filter(pk=round_id).first()
+    if row is None:
+        raise round_not_found()
+    _managed_round(actor, row)
+    return row
+
+
 def round_to_change(actor: Actor, round_id: UUID) -> Round:
     """The round and, before it, its call, both locked, for someone who manages them."""
     call = (
@@ -212,12 +221,17 @@ def round_to_change(actor: Actor, round_id: UUID) -> Round:
     row = Round.objects.select_for_update(of=("self",), no_key=True).filter(pk=round_id).first()
     if call is None or row is None:
         raise round_not_found()
-    if not rules.may_manage(actor, call.programme.agency_id, call.programme_id):
-        if not rules.may_see_call(actor, call.programme.agency_id, call.programme_id, row.state):
+    row.call = call
+    _managed_round(actor, row)
+    return row
+
+
+def _managed_round(actor: Actor, row: Round) -> None:
+    programme = row.call.programme
+    if not rules.may_manage(actor, programme.agency_id, programme.pk):
+        if not rules.may_see_call(actor, programme.agency_id, programme.pk, row.state):
             raise round_not_found()
         raise Forbidden
-    row.call = call
-    return row
 
 
 def _managed_call(actor: Actor, row: Call | None, *, drafts_only: bool) -> Call:

@@ -27,11 +27,12 @@ def facts_of(organisation_id: UUID, *, at: datetime | None = None) -> dict[str, 
     Support and running awards are those of its whole ownership group. `at` says how old it is.
     """
     group = identity.ownership_group(organisation_id)
+    received = programmes.support_of(group).values()
     return {
         **_stated(identity.profile(organisation_id), (at or clock.now()).astimezone(clock.SEOUL).date()),
         **_documents(organisation_id),
-        "group.support_micro_won": programmes.support_received(organisation_ids=group),
-        "group.open_awards": programmes.open_awards_count(organisation_ids=group),
+        "group.support_micro_won": sum(micro_won for micro_won, _ in received),
+        "group.open_awards": sum(running for _, running in received),
         "group.size": len(group),
     }
 
@@ -68,7 +69,7 @@ def _stated(profile: OrganisationProfile, day: date) -> dict[str, object]:
 
 def _documents(organisation_id: UUID) -> Mapping[str, str]:
     handed_in = identity.documents(organisation_id)
-    valid = identity.valid_document_kinds(organisation_id)
+    valid = {one.kind for one in handed_in if one.shown_state == "accepted"}
     asked = {one.kind for one in handed_in if one.state == "asked"}
     return {key: _state(key.removeprefix("document."), valid, asked) for key in _DOCUMENTS}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from django.utils.translation import get_language
 
 from dure.control.catalogue import rules
@@ -152,10 +152,12 @@ def offered_count() -> int:
 
 def callable_model_names(*, at: datetime | None = None) -> list[str]:
     """Models a call would be taken for now, by name."""
-    views = _views(
-        Actor.system("catalogue"), list(_with_parts(Model.objects.filter(state="active"))), at or clock.now()
+    priced = Price.objects.filter(
+        model=OuterRef("pk"), withdrawn_at=None, effective_from__lte=at or clock.now()
     )
-    return sorted(view.name for view in views if view.callable)
+    reached = Deployment.objects.filter(model=OuterRef("pk"), state="active")
+    rows = Model.objects.filter(Exists(priced), Exists(reached), state="active")
+    return sorted(rows.values_list("name", flat=True))
 
 
 def titles_of(names: Collection[str]) -> dict[str, tuple[str, str]]:

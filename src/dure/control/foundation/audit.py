@@ -16,7 +16,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
 
 from dure.contracts.ids import uuid7
-from dure.control.foundation import clock
+from dure.control.foundation import clock, reading
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.models import AuditEvent
 
@@ -86,6 +86,7 @@ def record(
     )
     event.hash = _hash(event)
     event.save(force_insert=True)
+    reading.forget()
 
 
 #: What stands between a delegate's name and those they act for, where the trail is shown.

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dure.control.foundation import clock
 from dure.control.foundation.errors import NotFound
+from dure.control.foundation.reading import once_a_page
 from dure.control.identity.facts import InvitationState
 from dure.control.identity.models import Delegation, Invitation, Membership, Organisation, Person, Role
 
@@ -149,13 +150,12 @@ def delegation_of(organisation_id: UUID, delegation_id: UUID) -> DelegationView:
     return delegation_view(row)
 
 
+@once_a_page
 def invitations_for(person_id: UUID) -> list[InvitationView]:
     """Invitations that wait for this person's answer: to their verified address, and still valid."""
-    person = verified_person(person_id)
-    if person is None:
-        return []
+    verified = Person.objects.filter(pk=person_id, is_active=True, email_verified_at__isnull=False)
     rows = Invitation.objects.select_related("organisation").filter(
-        email=person.email,
+        email__in=verified.values("email"),
         state=InvitationState.OPEN,
         expires_at__gt=clock.now(),
         organisation__active=True,

@@ -11,6 +11,7 @@ from django.utils.translation import get_language
 
 from dure.control.foundation import clock
 from dure.control.foundation.errors import NotFound, Text
+from dure.control.foundation.reading import once_a_page, once_each
 from dure.control.identity import facts
 from dure.control.identity.models import Organisation, OrganisationDocument, OwnershipLink, ProgrammeRole
 from dure.control.identity.organisation_models import OUTSIDE
@@ -212,11 +213,13 @@ def profile(organisation_id: UUID) -> OrganisationProfile:
     return found
 
 
+@once_each
 def profiles(organisation_ids: Collection[UUID]) -> dict[UUID, OrganisationProfile]:
     rows = Organisation.objects.filter(pk__in=set(organisation_ids))
     return {row.pk: profile_view(row) for row in rows}
 
 
+@once_a_page
 def ownership_group(organisation_id: UUID) -> frozenset[UUID]:
     """The organisation and all that are bound to it by confirmed control: half of the capital or more, or control that
     was declared, upwards and downwards, over any number of steps, also by way of organisations outside Dure.
@@ -243,6 +246,7 @@ def link(organisation_id: UUID, link_id: UUID) -> LinkView:
     return link_view(row)
 
 
+@once_a_page
 def documents(organisation_id: UUID) -> list[DocumentView]:
     """Documents of an organisation, latest first; withdrawn ones are left out."""
     rows = (

@@ -12,6 +12,7 @@ from django.utils.translation import get_language
 from dure.control.foundation import clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import NotFound
+from dure.control.foundation.reading import once_a_page, once_each
 from dure.control.identity import rules
 from dure.control.identity.everybody import every_document_state, every_group, every_profile
 from dure.control.identity.membership_selectors import (
@@ -240,10 +241,12 @@ def organisations(
     return [organisation_view(row) for row in rows[offset : offset + limit]]
 
 
+@once_each
 def names_of(ids: Collection[UUID]) -> dict[UUID, OrganisationView]:
     return {row.pk: organisation_view(row) for row in Organisation.objects.filter(pk__in=set(ids))}
 
 
+@once_a_page
 def memberships_of(person_id: UUID) -> list[MembershipView]:
     """The organisations a person may act for today, by name."""
     rows = _current(Membership.objects.filter(person_id=person_id)).order_by("organisation__name_ko")

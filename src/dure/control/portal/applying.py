@@ -32,8 +32,8 @@ def _fitting(actor: Actor) -> list[FittingCall]:
     assert actor.organisation_id is not None
     open_calls = calls.calls(actor=actor, state="open", page_size=_CALLS_LOOKED_AT).items
     rounds = {line.round.id: line for line in open_calls if line.round is not None}
-    begun = applications.standing_in(actor=actor, round_ids=rounds)
-    fits = calls.fitting(organisation_id=actor.organisation_id, round_ids=set(rounds) - set(begun))
+    begun = applications.rounds_standing_in(actor=actor, round_ids=rounds)
+    fits = calls.fitting(organisation_id=actor.organisation_id, round_ids=set(rounds) - begun)
     found = [
         FittingCall(line, fits[round_id].summary)
         for round_id, line in rounds.items()

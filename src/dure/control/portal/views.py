@@ -119,7 +119,7 @@ def _organisation(actor: Actor) -> Any:
 
 
 def _cards(actor: Actor) -> list[AwardCard]:
-    found = programmes.awards(actor=actor, page_size=20).items if actor.organisation_id else []
+    found = programmes.first_awards(actor=actor, limit=20) if actor.organisation_id else []
     spent = settlement.daily_spend(award_ids=[view.id for view in found])
     return [AwardCard(view, outlook(view, spent.get(view.id, {})), used=view.id in spent) for view in found]
 
@@ -162,13 +162,13 @@ def _money_lines(actor: Actor) -> dict[str, Any]:
 
 
 def _officer(actor: Actor) -> dict[str, Any]:
-    page = programmes.awards(actor=actor, order="created", descending=False, page_size=100)
-    used = settlement.used_awards(award_ids=[view.id for view in page.items])
-    open_awards = [view for view in page.items if view.is_open]
+    found = programmes.first_awards(actor=actor, limit=100, oldest_first=True)
+    used = settlement.used_awards(award_ids=[view.id for view in found])
+    open_awards = [view for view in found if view.is_open]
     unused = [view for view in open_awards if view.id not in used]
     running = [view for view in open_awards if view.id in used and view.remaining_micro_won > 0]
     empty = [view for view in open_awards if view.id in used and view.remaining_micro_won <= 0]
-    ended = [view for view in page.items if not view.is_open]
+    ended = [view for view in found if not view.is_open]
 
     def step(
         title: str, views: list[programmes.AwardView], of: Callable[[programmes.AwardView], int]

@@ -96,10 +96,10 @@ def _may(request: Request, view: selectors.AwardView) -> dict[str, bool]:
         "issue": access.may_issue(actor=request.actor, award_id=view.id) and view.is_open,
         "limit": access.may_limit(actor=request.actor, award_id=view.id) and view.is_open,
         "revoke": access.may_revoke(actor=request.actor, award_id=view.id),
-        "confirm_own": selectors.may_grant(actor=request.actor, slug=view.programme.slug)
-        and view.own_outstanding_micro_won > 0,
-        "repay_own": selectors.may_grant(actor=request.actor, slug=view.programme.slug)
-        and view.own_returned_micro_won > 0
+        "confirm_own": view.own_outstanding_micro_won > 0
+        and selectors.may_grant(actor=request.actor, slug=view.programme.slug),
+        "repay_own": view.own_returned_micro_won > 0
+        and selectors.may_grant(actor=request.actor, slug=view.programme.slug)
         and selectors.own_waiting(view.id) > 0,
     }
 
@@ -116,7 +116,7 @@ def award(request: Request, award_id: UUID) -> HttpResponse:
         "outlook": outlook(view, by_day),
         "waiting": settlement.waiting_escrow(award_ids=[award_id]),
         "used": bool(by_model),
-        "parts": selectors.spent_by_source(award_id),
+        "parts": selectors.spent_by_source(award_id, spent_micro_won=view.spent_micro_won),
         "own_waiting": selectors.own_waiting(award_id) if view.own_returned_micro_won else 0,
         "burn": burn_chart(view, by_day) if by_model else None,
         "by_model": by_model,

@@ -40,7 +40,6 @@ __all__ = [
     "daily_spend",
     "gateway_process",
     "gateway_processes",
-    "last_used",
     "latest_usage",
     "loss_view",
     "lost_sums",
@@ -53,6 +52,7 @@ __all__ = [
     "totals",
     "usage",
     "usage_record",
+    "use_of_keys",
     "used_awards",
     "waiting_escrow",
 ]
@@ -173,12 +173,14 @@ def used_awards(*, award_ids: Collection[UUID]) -> set[UUID]:
     return set(UsageDay.objects.filter(award_id__in=award_ids).values_list("award_id", flat=True).distinct())
 
 
-def last_used(*, key_ids: Collection[UUID]) -> dict[UUID, datetime]:
-    """When each key's latest call ended; keys never used are absent."""
+def use_of_keys(*, key_ids: Collection[UUID]) -> dict[UUID, tuple[int, int, datetime | None]]:
+    """Each key's calls, what they cost in micro-won, and when the latest of them ended; keys never used are absent."""
     rows = (
-        UsageDay.objects.filter(key_id__in=key_ids).values_list("key_id").annotate(last=Max("last_closed_at"))
+        UsageDay.objects.filter(key_id__in=key_ids)
+        .values_list("key_id")
+        .annotate(called=Sum("calls"), cost=Sum("cost_micro_won"), last=Max("last_closed_at"))
     )
-    return dict(rows)
+    return {key_id: (int(called), int(cost), last) for key_id, called, cost, last in rows if key_id}
 
 
 def provider_earnings(

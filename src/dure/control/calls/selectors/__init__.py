@@ -23,6 +23,7 @@ from dure.control.calls.selectors.rounds import (
     round_lock_for_submission,
     rounds_by_id,
     timed_steps,
+    timed_steps_of,
 )
 from dure.control.calls.selectors.values import (
     AttachmentView,
@@ -80,5 +81,6 @@ __all__ = [
     "round_lock_for_submission",
     "rounds_by_id",
     "timed_steps",
+    "timed_steps_of",
     "timeline",
 ]

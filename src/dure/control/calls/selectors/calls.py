@@ -30,6 +30,7 @@ from dure.control.foundation import audit, clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import NotFound
 from dure.control.foundation.models import AuditEvent
+from dure.control.foundation.reading import once_a_page
 
 type Order = Literal["closing", "newest", "name"]
 
@@ -93,6 +94,7 @@ def calls(
     return Page(_lines(found, actor, now), total, page, page_size)
 
 
+@once_a_page
 def call(*, actor: Actor, slug: str) -> CallView:
     """One call, whole; a draft is its agency's officers' alone. Raises `NotFound`."""
     return _whole(call_row(actor, slug), actor)
@@ -112,7 +114,7 @@ def draft(*, actor: Actor, slug: str) -> Draft:
     forms = [version_view(one) for one in FormVersion.objects.filter(call=row).order_by("-number")]
     requirements = [version_view(one) for one in RuleVersion.objects.filter(call=row).order_by("-number")]
     return Draft(
-        call=_whole(row, actor),
+        call=call(actor=actor, slug=slug),
         steps=row.steps,
         form=forms[0] if forms else None,
         rules=requirements[0] if requirements else None,
@@ -148,6 +150,7 @@ def may_manage(*, actor: Actor, slug: str) -> bool:
     return row is not None and rules.may_manage(actor, row.programme.agency_id, row.programme_id)
 
 
+@once_a_page
 def call_row(actor: Actor, slug: str) -> Call:
     """For this room's own use: the row, if the actor may see it."""
     row = (

@@ -21,6 +21,7 @@ from dure.control.calls.selectors.values import (
 from dure.control.foundation import clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import NotFound
+from dure.control.foundation.reading import once_each
 
 
 def round_for(*, actor: Actor, round_id: UUID) -> RoundView:
@@ -33,6 +34,7 @@ def round_for(*, actor: Actor, round_id: UUID) -> RoundView:
     return round_views([row], actor=actor)[0]
 
 
+@once_each
 def rounds_by_id(round_ids: Collection[UUID]) -> dict[UUID, RoundView]:
     """The same for many at once, for rows the caller may already see."""
     return {view.id: view for view in round_views(list(_rows().filter(pk__in=set(round_ids))))}
@@ -56,19 +58,26 @@ def round_lock_for_submission(round_id: UUID) -> RoundView:
 def timed_steps(*, actor: Actor, round_id: UUID) -> list[StepView]:
     """The steps of a round that have an end, in its order; what was done about them is the officers' to see."""
     view = round_for(actor=actor, round_id=round_id)
-    officer = rules.may_manage(actor, view.call.agency_id, view.call.programme.id)
-    return [
-        StepView(
-            row.key,
-            row.due_at,
-            row.state,
-            row.expired_at,
-            row.settled_at,
-            row.settled_by_name if officer else "",
-            row.reason if officer else "",
+    return timed_steps_of([view], actor=actor)[round_id]
+
+
+def timed_steps_of(rounds: Sequence[RoundView], *, actor: Actor) -> dict[UUID, list[StepView]]:
+    """The same for rounds that the actor was shown, in one query."""
+    found: dict[UUID, list[StepView]] = {one.id: [] for one in rounds}
+    officer = {one.id: rules.may_manage(actor, one.call.agency_id, one.call.programme.id) for one in rounds}
+    for row in RoundStep.objects.filter(round_id__in=found).order_by("due_at", "key"):
+        found[row.round_id].append(
+            StepView(
+                row.key,
+                row.due_at,
+                row.state,
+                row.expired_at,
+                row.settled_at,
+                row.settled_by_name if officer[row.round_id] else "",
+                row.reason if officer[row.round_id] else "",
+            )
         )
-        for row in RoundStep.objects.filter(round_id=round_id).order_by("due_at", "key")
-    ]
+    return found
 
 
 def round_views(

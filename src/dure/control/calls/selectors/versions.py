@@ -9,6 +9,7 @@ from dure.control.calls.eligibility import Requirement
 from dure.control.calls.forms import Form
 from dure.control.calls.models import FormVersion, RuleVersion
 from dure.control.foundation.errors import NotFound
+from dure.control.foundation.reading import once_a_page
 
 
 def form_of(form_version_id: UUID | None) -> Form:
@@ -56,6 +57,7 @@ def _frozen_rules(version_id: UUID) -> tuple[Any, str]:
     return _read(RuleVersion, version_id)
 
 
+@once_a_page
 def _read(model: type[FormVersion] | type[RuleVersion], version_id: UUID) -> tuple[Any, str]:
     row = model.objects.filter(pk=version_id).first()
     if row is None:

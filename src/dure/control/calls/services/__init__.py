@@ -9,7 +9,7 @@ from dure.control.calls.services.calls import add_call, cancel_call, change_call
 from dure.control.calls.services.contents import save_form, save_rules, save_steps
 from dure.control.calls.services.copying import add_from_template, copy_call, json_of
 from dure.control.calls.services.documents import export_call, import_call
-from dure.control.calls.services.publication import publication_problems, publish_round
+from dure.control.calls.services.publication import problems_by_round, publication_problems, publish_round
 from dure.control.calls.services.questions import answer_question, ask_question, withhold_question
 from dure.control.calls.services.rounds import (
     add_round,
@@ -39,6 +39,7 @@ __all__ = [
     "extend_round",
     "import_call",
     "json_of",
+    "problems_by_round",
     "publication_problems",
     "publish_round",
     "remove_attachment",

@@ -1,12 +1,14 @@
 """What a programme's money is promised to. A published round's budget is a promise; what was granted from it is one
 kept."""
 
+from collections.abc import Collection
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
 from dure.control.calls import hooks
-from dure.control.calls.models import Call, Round
+from dure.control.calls.models import Round
 from dure.control.foundation.actors import Actor
 from dure.control.programmes import selectors as programmes
 
@@ -23,14 +25,13 @@ def take_turns(round_id: UUID) -> UUID | None:
     return found
 
 
-def unpromised_micro_won(programme_id: UUID, *, but: UUID | None = None) -> int:
-    """What a programme has left to grant less what its published rounds may still grant (but for one)."""
-    slug = Call.objects.filter(programme_id=programme_id).values_list("programme__slug", flat=True).first()
-    left = programmes.programme(actor=Actor.system("promises"), slug=slug or "").left_to_grant_micro_won
-    rounds = Round.objects.filter(call__programme_id=programme_id, state="published").exclude(
-        pk__in=[but] if but else []
-    )
+def unpromised_by_round(programme: Any, round_ids: Collection[UUID]) -> dict[UUID, int]:
+    """For each of these rounds, what its programme has left to grant less what the other published rounds may still
+    grant; what the round itself has granted is not taken from it."""
+    left = programmes.programme(actor=Actor.system("promises"), slug=programme.slug).left_to_grant_micro_won
+    rounds = Round.objects.filter(call__programme_id=programme.pk, state="published")
     budgets = dict(rounds.values_list("pk", "budget_micro_won"))
-    granted = hooks.granted_micro_won([*budgets, *([but] if but else [])])
-    own = granted.get(but, 0) if but else 0
-    return left + own - sum(max(budget - granted.get(pk, 0), 0) for pk, budget in budgets.items())
+    granted = hooks.granted_micro_won([*budgets, *(one for one in round_ids if one not in budgets)])
+    promised = {pk: max(budget - granted.get(pk, 0), 0) for pk, budget in budgets.items()}
+    total = sum(promised.values())
+    return {one: left + granted.get(one, 0) - (total - promised.get(one, 0)) for one in round_ids}

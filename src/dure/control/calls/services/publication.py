@@ -1,6 +1,7 @@
 """Publishing a round: everything is checked, and then what applicants rely on is frozen, in one transaction."""
 
 from dataclasses import asdict
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
@@ -11,22 +12,45 @@ from dure.control.calls import checks, hooks, meaning
 from dure.control.calls.models import Call, FormVersion, Round, RoundStep, RuleVersion
 from dure.control.calls.moments import database_now
 from dure.control.calls.problems import Intended, PublicationProblem, problems
-from dure.control.calls.selectors import RoundView
+from dure.control.calls.selectors import Draft, RoundView, VersionView
+from dure.control.calls.selectors.calls import call_row
 from dure.control.calls.selectors.rounds import round_views
 from dure.control.calls.services.contents import keep_version
-from dure.control.calls.services.promises import take_turns, unpromised_micro_won
+from dure.control.calls.services.promises import take_turns, unpromised_by_round
 from dure.control.calls.workflow import may_become
 from dure.control.foundation import audit, clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Invalid
 from dure.control.programmes import selectors as programmes
 
+type _Version = FormVersion | RuleVersion | VersionView
 
-@transaction.atomic
+
 def publication_problems(*, actor: Actor, round_id: UUID) -> list[PublicationProblem]:
     """What stands in the way of publishing this draft, and what might better be looked at, all at once."""
-    row = checks.round_to_change(actor, round_id)
-    return problems(_intended(row, *_versions(row)))
+    row = checks.round_to_look_at(actor, round_id)
+    return _problems_of([row], *_versions(row))[row.pk]
+
+
+def problems_by_round(*, actor: Actor, draft: Draft) -> dict[UUID, list[PublicationProblem]]:
+    """The same for every draft round of a call, in a number of queries that does not depend on how many there are."""
+    call = call_row(actor, draft.call.slug)
+    drafts = list(Round.objects.filter(call=call, state="draft").order_by("number"))
+    for row in drafts:
+        row.call = call
+    return _problems_of(drafts, draft.form, draft.rules)
+
+
+def _problems_of(
+    rows: list[Round], form: _Version | None, rules: _Version | None
+) -> dict[UUID, list[PublicationProblem]]:
+    """For rounds of one call."""
+    if not rows:
+        return {}
+    first = rows[0]
+    left = unpromised_by_round(first.call.programme, [row.pk for row in rows])
+    now, lines = database_now(), _budget_lines(first.call)
+    return {row.pk: problems(_intended(row, form, rules, now, lines, left[row.pk])) for row in rows}
 
 
 @transaction.atomic
@@ -47,7 +71,8 @@ def publish_round(*, actor: Actor, round_id: UUID) -> RoundView:
             remedy=_("Look at it again, and publish it then."),
         )
     form, rules = _versions(row)
-    found = problems(_intended(row, form, rules))
+    left = unpromised_by_round(row.call.programme, [row.pk])[row.pk]
+    found = problems(_intended(row, form, rules, database_now(), _budget_lines(row.call), left))
     stopping = [one for one in found if one.severity == "problem"]
     if stopping or form is None:
         raise Invalid(
@@ -108,16 +133,23 @@ def _versions(row: Round) -> tuple[FormVersion | None, RuleVersion | None]:
     return form, rules
 
 
-def _intended(row: Round, form: FormVersion | None, rules: RuleVersion | None) -> Intended:
+def _intended(
+    row: Round,
+    form: _Version | None,
+    rules: _Version | None,
+    now: datetime,
+    budget_lines: frozenset[str] | None,
+    left_micro_won: int,
+) -> Intended:
     return Intended(
         call=row.call,
         round=row,
         form_content=form.content if form else meaning.EMPTY["form"],
         rules_content=rules.content if rules else [],
         steps_content=row.call.steps if row.steps is None else row.steps,
-        now=database_now(),
-        budget_line_keys=_budget_lines(row.call),
-        left_micro_won=unpromised_micro_won(row.call.programme_id, but=row.pk),
+        now=now,
+        budget_line_keys=budget_lines,
+        left_micro_won=left_micro_won,
         language=get_language() or "ko",
     )
 

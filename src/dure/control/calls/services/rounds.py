@@ -16,7 +16,7 @@ from dure.control.calls.models import Call, Extension, Round, RoundStep
 from dure.control.calls.moments import database_now
 from dure.control.calls.selectors import RoundView
 from dure.control.calls.selectors.rounds import round_views
-from dure.control.calls.services.promises import take_turns, unpromised_micro_won
+from dure.control.calls.services.promises import take_turns, unpromised_by_round
 from dure.control.calls.workflow import in_time, may_become
 from dure.control.foundation import audit, clock
 from dure.control.foundation.actors import Actor
@@ -188,7 +188,7 @@ def _only_later(row: Round, after: Mapping[str, Any]) -> None:
         raise Conflict(
             "budget_only_grows", _("A published round's budget can only grow."), field="budget_micro_won"
         )
-    left = unpromised_micro_won(row.call.programme_id, but=row.pk)
+    left = unpromised_by_round(row.call.programme, [row.pk])[row.pk]
     if after.get("budget_micro_won", 0) > left:
         raise Conflict(
             "budget_exceeds_programme",

@@ -1,5 +1,6 @@
 """Where officers put a call together: begin, overview with what is missing, texts, files, end."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from django.views.decorators.http import require_POST
 
 from dure.control.calls import page_forms, paging, selectors, services, shipped
 from dure.control.calls.page_forms import tell
+from dure.control.calls.problems import PublicationProblem
 from dure.control.foundation.actors import OFFICERS
 from dure.control.foundation.errors import DureError, NotFound
 from dure.control.foundation.http import Request
@@ -130,8 +132,10 @@ def copy(request: Request, slug: str) -> HttpResponse:
 def build(request: Request, slug: str) -> HttpResponse:
     view = managed(request, slug)
     draft = selectors.draft(actor=request.actor, slug=slug)
-    rounds = [(one, _checklist(request, one)) for one in view.rounds]
-    waiting = [step for one in view.rounds if one.state == "published" for step in _expired(request, one)]
+    drafts = [one for one in view.rounds if one.state == "draft" and one.call.state in {"draft", "published"}]
+    found = services.problems_by_round(actor=request.actor, draft=draft) if drafts else {}
+    rounds = [(one, _checklist(one, found[one.id]) if one in drafts else None) for one in view.rounds]
+    waiting = _expired(request, [one for one in view.rounds if one.state == "published"])
     context = {
         "call": view,
         "draft": draft,
@@ -147,18 +151,20 @@ def build(request: Request, slug: str) -> HttpResponse:
 
 
 def _expired(
-    request: Request, one: selectors.RoundView
+    request: Request, rounds: Sequence[selectors.RoundView]
 ) -> list[tuple[selectors.RoundView, selectors.StepView, str]]:
-    found = selectors.timed_steps(actor=request.actor, round_id=one.id)
-    titles = {step.key: step.title for step in one.graph.steps}
-    return [(one, step, titles.get(step.key, step.key)) for step in found if step.state == "expired"]
+    found = selectors.timed_steps_of(rounds, actor=request.actor) if rounds else {}
+    titles = {one.id: {step.key: step.title for step in one.graph.steps} for one in rounds}
+    return [
+        (one, step, titles[one.id].get(step.key, step.key))
+        for one in rounds
+        for step in found[one.id]
+        if step.state == "expired"
+    ]
 
 
-def _checklist(request: Request, one: selectors.RoundView) -> dict[str, Any] | None:
+def _checklist(one: selectors.RoundView, found: Sequence[PublicationProblem]) -> dict[str, Any]:
     """What stands in the way of publishing a draft round, by area."""
-    if one.state != "draft" or one.call.state not in {"draft", "published"}:
-        return None
-    found = services.publication_problems(actor=request.actor, round_id=one.id)
     areas = [(area, [problem for problem in found if problem.area == area]) for area in AREAS]
     return {
         "areas": [

@@ -7,6 +7,7 @@ from dure.control.programmes.selectors.awards import (
     award_timeline,
     award_views,
     awards,
+    first_awards,
     keys_with_use,
 )
 from dure.control.programmes.selectors.programmes import (
@@ -36,6 +37,7 @@ from dure.control.programmes.selectors.support import (
     own_contribution_bp,
     own_split,
     support_by_organisation,
+    support_of,
     support_received,
 )
 from dure.control.programmes.selectors.terms import budget_lines, eligible_use, own_contribution
@@ -92,6 +94,7 @@ __all__ = [
     "budget_lines",
     "calls_by_source",
     "eligible_use",
+    "first_awards",
     "has_several_parts",
     "home_totals",
     "keys_with_use",
@@ -115,5 +118,6 @@ __all__ = [
     "sources",
     "spent_by_source",
     "support_by_organisation",
+    "support_of",
     "support_received",
 ]

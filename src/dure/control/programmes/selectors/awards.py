@@ -11,6 +11,7 @@ from dure.control.foundation import audit
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import NotFound
 from dure.control.foundation.models import AuditEvent
+from dure.control.foundation.reading import once_a_page
 from dure.control.identity import selectors as identity
 from dure.control.identity.selectors import OrganisationView
 from dure.control.ledger import selectors as ledger
@@ -28,6 +29,7 @@ _ORDERS = {
 }
 
 
+@once_a_page
 def award(*, actor: Actor, award_id: UUID) -> AwardView:
     row = Award.objects.select_related("programme", "line").filter(pk=award_id).first()
     if row is None or not rules.may_see_award(
@@ -80,6 +82,14 @@ def awards(
     )
 
 
+def first_awards(*, actor: Actor, limit: int, oldest_first: bool = False) -> list[AwardView]:
+    """The newest of the awards that this actor may see, or the oldest: what a first page shows, without counting."""
+    rows = _visible(actor).select_related("programme", "line")
+    return award_views(
+        list(rows.order_by(*("created_at", "pk") if oldest_first else ("-created_at", "-pk"))[:limit])
+    )
+
+
 def award_names(*, award_ids: Collection[UUID]) -> dict[UUID, tuple[str, str]]:
     """Korean and English name by id, for rows the caller may already see."""
     rows = Award.objects.filter(pk__in=award_ids).values_list("pk", "name_ko", "name_en")
@@ -95,16 +105,12 @@ def award_timeline(*, actor: Actor, award_id: UUID, limit: int = 50) -> list[Aud
 def keys_with_use(*, actor: Actor, award_id: UUID) -> list[KeyUse]:
     """An award's keys, newest first, with their latest call and what they have spent."""
     found = access.keys(actor=actor, award_id=award_id)
-    used = settlement.last_used(key_ids=[key.id for key in found])
-    spent = {line.group: line for line in settlement.spend_by_key(award_ids=[award_id])}
+    used = settlement.use_of_keys(key_ids=[key.id for key in found])
+    never = (0, 0, None)
     return [
-        KeyUse(
-            key=key,
-            last_used_at=used.get(key.id),
-            calls=spent[key.id].calls if key.id in spent else 0,
-            cost_micro_won=spent[key.id].cost_micro_won if key.id in spent else 0,
-        )
+        KeyUse(key=key, last_used_at=last, calls=calls, cost_micro_won=cost)
         for key in found
+        for calls, cost, last in [used.get(key.id, never)]
     ]
 
 

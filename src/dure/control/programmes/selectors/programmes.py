@@ -11,6 +11,7 @@ from dure.control.catalogue import selectors as catalogue
 from dure.control.foundation import clock
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import NotFound
+from dure.control.foundation.reading import once_a_page
 from dure.control.identity import selectors as identity
 from dure.control.ledger import selectors as ledger
 from dure.control.programmes import rules
@@ -84,6 +85,7 @@ def programme_choices(*, actor: Actor) -> list[ProgrammeRef]:
     ]
 
 
+@once_a_page
 def may_grant(*, actor: Actor, slug: str) -> bool:
     row = Programme.objects.filter(slug=slug).first()
     return row is not None and row.state == "open" and rules.may_move_money(actor, row.agency_id, row.pk)

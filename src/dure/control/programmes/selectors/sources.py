@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db.models import Count, F, QuerySet, Sum
 
 from dure.control.foundation.errors import NotFound
+from dure.control.foundation.reading import once_a_page
 from dure.control.ledger import selectors as ledger
 from dure.control.programmes.models import Appropriation, Award, AwardShare, Funding, OwnPayment, Source
 from dure.control.programmes.parts import Parts, steps_of
@@ -38,17 +39,15 @@ def sources(*, search: str = "") -> list[SourceView]:
     return [source_view(row) for row in rows]
 
 
-def spent_by_source(award_id: UUID) -> list[SpentOfSource]:
+def spent_by_source(award_id: UUID, *, spent_micro_won: int | None = None) -> list[SpentOfSource]:
     """What an award was given by each of its sources, and what of it was spent and returned.
 
     The last line (`source` None) is the own contribution, where one has been paid. Their sums are the award's, to
-    the micro-won, at every moment. The caller has decided that the award may be seen.
+    the micro-won, at every moment. The caller has decided that the award may be seen. `spent_micro_won`: what is known
+    to be spent, where what is shown beside it was read before.
     """
-    row = Award.objects.filter(pk=award_id).first()
-    if row is None:
-        raise NotFound
-    parts = Parts.of(row)
-    total = _spent_of([row])[row.pk]
+    row, parts = _with_parts(award_id)
+    total = _spent_of([row])[row.pk] if spent_micro_won is None else spent_micro_won
     put_in, spent = parts.put_in, parts.spent(total)
     lines = [
         SpentOfSource(source_view(share.funding.source), put_in[at], spent[at], share.returned_micro_won)
@@ -65,10 +64,7 @@ def calls_by_source(*, award_id: UUID, request_ids: Collection[UUID]) -> dict[UU
     A call's parts are the difference between what was whose after it and before it, in the order in which calls were
     posted (`settlement.order_of_spending`). So the parts of all calls together are the award's.
     """
-    row = Award.objects.filter(pk=award_id).first()
-    if row is None:
-        raise NotFound
-    parts = Parts.of(row)
+    _row, parts = _with_parts(award_id)
     whose: Sequence[SourceView | None] = [
         *(source_view(share.funding.source) for share in parts.shares),
         None,
@@ -91,8 +87,16 @@ def calls_by_source(*, award_id: UUID, request_ids: Collection[UUID]) -> dict[UU
 
 def has_several_parts(award_id: UUID) -> bool:
     """Whether an award is anybody's money but one source's."""
-    shares = AwardShare.objects.filter(award_id=award_id).count()
-    return shares + OwnPayment.objects.filter(award_id=award_id)[:1].count() > 1
+    row, parts = _with_parts(award_id)
+    return len(parts.shares) + (row.own_paid_micro_won > 0) > 1
+
+
+@once_a_page
+def _with_parts(award_id: UUID) -> tuple[Award, Parts]:
+    row = Award.objects.filter(pk=award_id).first()
+    if row is None:
+        raise NotFound
+    return row, Parts.of(row)
 
 
 def own_payments(award_id: UUID) -> list[OwnPaymentView]:

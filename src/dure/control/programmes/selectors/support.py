@@ -4,8 +4,9 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, F, Max, Q, Sum
+from django.db.models import Count, F, Max, Q, QuerySet, Sum
 
+from dure.control.foundation.reading import once_each
 from dure.control.programmes.models import Award, OwnContributionRule
 from dure.control.programmes.own_share import OwnShareRule, Split, divide, on_top
 
@@ -31,9 +32,19 @@ def open_awards_count(*, organisation_ids: Collection[UUID]) -> int:
     return Award.objects.filter(organisation_id__in=organisation_ids, state="open").count()
 
 
+@once_each
+def support_of(organisation_ids: Collection[UUID]) -> dict[UUID, tuple[int, int]]:
+    """The same for some organisations; those that never had an award are absent."""
+    return _support(Award.objects.filter(organisation_id__in=organisation_ids))
+
+
 def support_by_organisation() -> dict[UUID, tuple[int, int]]:
     """Organisation → (micro-won received less what came back, open awards), for all that ever had an award."""
-    rows = Award.objects.values_list("organisation_id").annotate(
+    return _support(Award.objects.all())
+
+
+def _support(awards: QuerySet[Award]) -> dict[UUID, tuple[int, int]]:
+    rows = awards.values_list("organisation_id").annotate(
         received=Sum(F("granted_micro_won") - F("returned_micro_won")),
         running=Count("pk", filter=Q(state="open")),
     )
