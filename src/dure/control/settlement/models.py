@@ -2,7 +2,8 @@
 
 `UsageRecord` is partitioned by month of `closed_at` (migration 0002 makes the table), `UsageDay`
 is its running total by day, kept in the transaction that posts the records so that pages never
-count a month of calls. Both are written by the SQL function `gateway_api.post_usage` alone.
+count a month of calls. Both are written by the SQL functions `gateway_api.post_usage` and
+`gateway_api.post_usage_columns` alone.
 """
 
 from django.db import models

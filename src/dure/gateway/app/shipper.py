@@ -24,7 +24,7 @@ from dure.gateway.io.journal import JournalLocked, lock_folder, segments
 from dure.gateway.io.journal_tail import JournalDamaged, JournalTail
 from dure.gateway.io.loose import process_folders
 from dure.gateway.io.recovery import DAMAGED_NAME, Recovered, recover, scan
-from dure.gateway.io.usage_poster import MarkMoved, ProcessMoney, ProcessStuck, UsagePoster
+from dure.gateway.io.usage_poster import Batch, MarkMoved, ProcessMoney, ProcessStuck, UsagePoster
 from dure.gateway.protocol.journal import JournalError
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ REFUSED_NAME = "refused"
 SHIPPER_LOCK_NAME = "shipper.lock"
 
 _LEFTOVER_SECONDS = 60.0
+_PIECE_RECORDS = 500
 
 
 @dataclass(frozen=True)
@@ -161,13 +162,13 @@ class FolderShipment:
         removable: list[Path] = []
         try:
             while True:
-                batch = tail.read(max_records=self._config.batch_records, max_bytes=self._config.batch_bytes)
+                batch = await self._next_batch(tail)
                 if posting is not None:
                     await posting
                     posting = None
                     for path in removable:
                         path.unlink(missing_ok=True)
-                if not batch:
+                if not batch.closed:
                     return
                 removable = tail.finished_segments()
                 posting = asyncio.create_task(self._poster.post(self.process_id, batch))
@@ -181,6 +182,27 @@ class FolderShipment:
                 await asyncio.wait((posting,))
                 if not posting.cancelled() and posting.exception() is not None:
                     self._forget_tail()
+
+    async def _next_batch(self, tail: JournalTail) -> Batch:
+        """In pieces: between them what was packed before goes on its way to the database."""
+        batch = Batch()
+        config = self._config
+        while len(batch.closed) < config.batch_records and batch.bytes < config.batch_bytes:
+            try:
+                piece = tail.read(
+                    max_records=min(_PIECE_RECORDS, config.batch_records - len(batch.closed)),
+                    max_bytes=config.batch_bytes - batch.bytes,
+                )
+            except JournalDamaged:
+                if batch.closed:
+                    break  # what comes before the damage is posted first; then it is met again
+                raise
+            if not piece:
+                break
+            batch.add(piece)
+            await asyncio.sleep(0)
+        batch.pack()
+        return batch
 
     # A dead process
 

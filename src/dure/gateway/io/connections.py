@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
+from psycopg.pq import Format
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,43 @@ class _JsonTextDumper(Dumper):
         return obj.data
 
 
+class BinaryArray:
+    """An array in PostgreSQL's binary form, for a parameter of the subclass's type."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+class Int4Array(BinaryArray): ...
+
+
+class Int8Array(BinaryArray): ...
+
+
+class UuidArray(BinaryArray): ...
+
+
+class _BinaryArrayDumper(Dumper):
+    format = Format.BINARY
+
+    def dump(self, obj: BinaryArray) -> Buffer:
+        return obj.data
+
+
+class _Int4ArrayDumper(_BinaryArrayDumper):
+    oid = 1007
+
+
+class _Int8ArrayDumper(_BinaryArrayDumper):
+    oid = 1016
+
+
+class _UuidArrayDumper(_BinaryArrayDumper):
+    oid = 2951
+
+
 class Backoff:
     """Doubling waits with jitter, so that many processes do not come back in one step."""
 
@@ -109,6 +147,9 @@ async def connect(dsn: str, *, application_name: str) -> psycopg.AsyncConnection
     except psycopg.Error as error:
         raise DatabaseAway(str(translated(error, maybe_done=False))) from None
     connection.adapters.register_dumper(JsonText, _JsonTextDumper)
+    connection.adapters.register_dumper(Int4Array, _Int4ArrayDumper)
+    connection.adapters.register_dumper(Int8Array, _Int8ArrayDumper)
+    connection.adapters.register_dumper(UuidArray, _UuidArrayDumper)
     return connection
 
 

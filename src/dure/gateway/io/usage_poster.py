@@ -1,11 +1,11 @@
 """Posting closed records: exactly once, and one bad record never stands in the way of the others.
 
-`post_usage` does nothing unless the process's mark is where we think it is, so a batch whose answer was
-lost is simply posted again. A batch that the database refuses is halved until the one record it will
-not take stands alone. That record is written to `refused/`, with the reason, before its place in the
-sequence is taken by the same record without its money; the file of a record whose place was not taken
-after all is removed when its folder is opened again. So each record is posted, or refused and kept, and
-never both. The money of a refused record returns to its award with the rest of the escrow.
+A batch goes as columns (`protocol/usage_columns.py`), or as JSON where that cannot be. Either door does nothing
+unless the process's mark is where we think it is, so a batch whose answer was lost is simply posted again. A batch
+that the database refuses goes as JSON, and is halved until the one record it will not take stands alone. That record is
+written to `refused/`, with the reason, before its place in the sequence is taken by the same record without its money; the
+file of a record whose place was not taken after all is removed when its folder is opened again. So each record is posted,
+or refused and kept, and never both. The money of a refused record returns to its award with the rest of the escrow.
 """
 
 import json
@@ -19,9 +19,17 @@ import msgspec
 
 from dure.contracts import gateway_api
 from dure.contracts.usage import UsageRecord
-from dure.gateway.io.connections import Connections, DatabaseRefused, JsonText
+from dure.gateway.io.connections import (
+    Connections,
+    DatabaseRefused,
+    Int4Array,
+    Int8Array,
+    JsonText,
+    UuidArray,
+)
 from dure.gateway.io.journal_tail import Closed
 from dure.gateway.io.recovery import lost_record
+from dure.gateway.protocol.usage_columns import Columns, ColumnWriter, Unfit
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +54,34 @@ class ProcessStuck(Exception):
 
 class MarkMoved(Exception):
     """The database's mark is not where this reader left it; read again from the mark."""
+
+
+class Batch:
+    """Records whose sequences follow each other, packed into columns as they are added."""
+
+    def __init__(self) -> None:
+        self.closed: list[Closed] = []
+        self.bytes = 0
+        self.columns: Columns | None = None
+        self._writer: ColumnWriter | None = ColumnWriter()
+
+    def add(self, closed: list[Closed]) -> None:
+        self.closed += closed
+        self.bytes += sum(len(text) for _, text in closed)
+        if self._writer is not None:
+            try:
+                self._writer.add(closed)
+            except Unfit:
+                self._writer = None
+
+    def pack(self) -> None:
+        """After the last record. Without columns, where a record does not fit, the batch goes as JSON."""
+        if self._writer is not None:
+            try:
+                self.columns = self._writer.columns()
+            except Unfit:
+                pass
+            self._writer = None
 
 
 class UsagePoster:
@@ -73,8 +109,43 @@ class UsagePoster:
             gateway_api.FINISH_PROCESS, (process_id,), timeout_seconds=POST_TIMEOUT_SECONDS
         )
 
-    async def post(self, process_id: UUID, batch: list[Closed]) -> None:
-        """Post records whose sequences follow each other, after all that come before them."""
+    async def post(self, process_id: UUID, batch: Batch) -> None:
+        """Post a packed batch, after all records that come before it."""
+        if not batch.closed:
+            return
+        after, up_to = batch.closed[0][0] - 1, batch.closed[-1][0]
+        if batch.columns is not None:
+            try:
+                mark = await self._post_columns(process_id, after, up_to, batch.columns)
+            except DatabaseRefused:
+                mark = None  # as text, the record that is in the way is found
+            if mark is not None:
+                posted = self._count(process_id, after, up_to, mark)
+                await self._post_records(process_id, batch.closed[posted:])
+                return
+        await self._post_records(process_id, batch.closed)
+
+    def _count(self, process_id: UUID, after: int, up_to: int, mark: int) -> int:
+        """How many of the records are posted, now or before."""
+        if mark < after:
+            raise MarkMoved(f"process {process_id}: the mark is {mark}, not {after}")
+        posted = min(mark, up_to) - after
+        self.posted_records += posted
+        return posted
+
+    async def _post_columns(self, process_id: UUID, after: int, up_to: int, columns: Columns) -> int | None:
+        """The new mark; None for a process that was declared lost."""
+        parameters = (
+            process_id, after, up_to, JsonText(columns.kinds), JsonText(columns.rest), Int4Array(columns.kind_of),
+            UuidArray(columns.request_ids), *map(Int8Array, columns.numbers),
+        )  # fmt: skip
+        rows = await self._connections.ask(
+            gateway_api.POST_USAGE_COLUMNS, parameters, timeout_seconds=POST_TIMEOUT_SECONDS
+        )
+        return None if rows[0][0] is None else int(rows[0][0])
+
+    async def _post_records(self, process_id: UUID, batch: list[Closed]) -> None:
+        """As JSON, halved where it is refused."""
         while batch:
             after, up_to = batch[0][0] - 1, batch[-1][0]
             try:
@@ -84,14 +155,10 @@ class UsagePoster:
                     await self._set_aside(process_id, batch[0], refused)
                     return
                 half = len(batch) // 2
-                await self.post(process_id, batch[:half])
+                await self._post_records(process_id, batch[:half])
                 batch = batch[half:]
                 continue
-            if mark < after:
-                raise MarkMoved(f"process {process_id}: the mark is {mark}, not {after}")
-            posted = min(mark, up_to) - after
-            self.posted_records += posted
-            batch = batch[posted:]
+            batch = batch[self._count(process_id, after, up_to, mark) :]
 
     async def _post_text(self, process_id: UUID, after: int, up_to: int, records: bytes) -> int:
         parameters = (process_id, after, up_to, JsonText(b"[" + records + b"]"))
