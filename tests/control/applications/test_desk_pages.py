@@ -209,7 +209,9 @@ def test_an_adverse_outcome_without_a_reason_keeps_what_was_typed(world: World, 
     assert wrong.status_code == 422
     assert "Write what the applicant should read." in text(wrong)
     assert 'value="incomplete" selected' in wrong.content.decode()
-    done = desk.post(page(view, "advance/"), {"advance-outcome": "complete", "advance-reason": ""})
+    done = desk.post(
+        page(view, "advance/"), {"advance-outcome": "complete", "advance-reason": "", "confirmed": "1"}
+    )
     assert done.status_code == 302
     assert world.see(view).step == "review"
 
@@ -217,19 +219,55 @@ def test_an_adverse_outcome_without_a_reason_keeps_what_was_typed(world: World, 
 def test_from_the_decision_to_the_award(world: World, desk: Client) -> None:
     view = world.at_decision()
     too_much = desk.post(
-        page(view, "decision/"), {"decision-outcome": "accepted", "decision-granted": "9,000,000"}
+        page(view, "decision/"),
+        {"decision-outcome": "accepted", "decision-granted": "9,000,000", "confirmed": "1"},
     )
     assert too_much.status_code == 422
     assert "not more than was asked for" in text(too_much)
     done = desk.post(
-        page(view, "decision/"), {"decision-outcome": "accepted", "decision-granted": "2,000,000"}
+        page(view, "decision/"),
+        {"decision-outcome": "accepted", "decision-granted": "2,000,000", "confirmed": "1"},
     )
     assert done.status_code == 302
     assert world.see(view).decisions[-1].granted_micro_won == won(2_000_000)
     ends = (clock.now() + timedelta(days=90)).astimezone(clock.SEOUL).strftime("%Y-%m-%dT23:59:59")
-    assert desk.post(page(view, "award/"), {"award-valid_until": ends}).status_code == 302
+    asked = desk.post(page(view, "award/"), {"award-valid_until": ends})
+    assert "₩2,000,000 moves from the programme to the award of" in text(asked)
+    assert world.see(view).state == "accepted"
+    done = desk.post(page(view, "award/"), {"award-valid_until": ends, "confirmed": "1"})
+    assert done.status_code == 302
     assert world.see(view).state == "awarded"
     assert desk.get(page(view)).status_code == 200
+
+
+def test_what_is_for_good_is_said_before_it_is_done_and_can_be_changed(world: World, desk: Client) -> None:
+    view = world.at_decision()
+    typed = {
+        "decision-outcome": "accepted",
+        "decision-granted": "2,000,000",
+        "decision-reason": "A <clear> plan.",
+    }
+    asked = desk.post(page(view, "decision/"), typed)
+    assert asked.status_code == 200
+    assert "is accepted for ₩2,000,000; it asked for" in text(asked)
+    assert "The round then has" in text(asked)
+    assert "A &lt;clear&gt; plan." in asked.content.decode()
+    assert world.see(view).state == "submitted"
+    hidden = dict(
+        re.findall(r'type="hidden" name="(decision-[^"]+)" value="([^"]*)"', asked.content.decode())
+    )
+    assert hidden == {**typed, "decision-reason": "A &lt;clear&gt; plan."}
+    back = desk.post(page(view, "decision/"), {**typed, "change": "1"})
+    assert back.status_code == 200
+    assert 'value="2,000,000"' in back.content.decode()
+    assert "A &lt;clear&gt; plan." in back.content.decode()
+    assert "needs your attention" not in text(back)
+    assert world.see(view).state == "submitted"
+    assert desk.post(page(view, "decision/"), {**typed, "confirmed": "1"}).status_code == 302
+    assert world.see(view).state == "accepted"
+    late = desk.post(page(view, "decision/"), typed)
+    assert late.status_code in {409, 422}
+    assert world.see(view).decisions[-1].granted_micro_won == won(2_000_000)
 
 
 def test_a_completion_opens_the_fields_that_were_chosen(world: World, desk: Client) -> None:

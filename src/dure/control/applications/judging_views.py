@@ -23,6 +23,7 @@ from dure.control.calls.page_forms import tell
 from dure.control.foundation.actors import OFFICERS, Actor
 from dure.control.foundation.errors import DureError, NotFound
 from dure.control.foundation.http import Request
+from dure.control.foundation.templatetags.dure_format import seoul_datetime_text, won
 from dure.control.identity import selectors as identity
 from dure.control.identity.guards import requires
 from dure.control.programmes import selectors as programmes
@@ -39,6 +40,8 @@ class Deed:
     done: Promise
     form: Callable[..., forms.Form]
     act: Callable[[Actor, UUID, dict[str, Any]], object]
+    #: What it comes to, said before it is done, where it cannot be taken back.
+    comes_to: Callable[[ApplicationView, dict[str, Any]], list[str]] | None = None
 
 
 def _advance(actor: Actor, application_id: UUID, values: dict[str, Any]) -> object:
@@ -77,18 +80,54 @@ def _extend(actor: Actor, application_id: UUID, values: dict[str, Any]) -> objec
     )
 
 
+def _decision_comes_to(view: ApplicationView, values: dict[str, Any]) -> list[str]:
+    who = view.organisation.name
+    if values["outcome"] == "rejected":
+        return [gettext("The application of %(who)s is not accepted.") % {"who": who}]
+    granted = values["granted"] or view.asked_micro_won or 0
+    left = view.round.budget_micro_won - selectors.granted_in_round(round_id=view.round.id) - granted
+    said = [
+        gettext("The application of %(who)s is accepted for %(sum)s; it asked for %(asked)s.")
+        % {"who": who, "sum": won(granted), "asked": won(view.asked_micro_won)},
+    ]
+    if left >= 0:
+        said.append(gettext("The round then has %(left)s left.") % {"left": won(left)})
+    return said
+
+
+def _award_comes_to(view: ApplicationView, values: dict[str, Any]) -> list[str]:
+    granted = view.decision.granted_micro_won if view.decision else None
+    figures = {"who": view.organisation.name, "sum": won(granted or 0)}
+    said = [gettext("%(sum)s moves from the programme to the award of %(who)s, now.") % figures]
+    if until := values["valid_until"]:
+        said.append(
+            gettext("The award ends on %(until)s; what is left then goes back.")
+            % {"until": seoul_datetime_text(until)}
+        )
+    return said
+
+
+def _advance_comes_to(view: ApplicationView, values: dict[str, Any]) -> list[str]:
+    step = view.round.graph.step(view.step)
+    edge = next((one for one in (step.edges if step else ()) if one.outcome == values["outcome"]), None)
+    assert step is not None
+    assert edge is not None
+    figures = {"step": step.title, "outcome": desk_forms.outcome_line(view, edge)}
+    return [gettext("The application leaves “%(step)s” with “%(outcome)s”.") % figures]
+
+
 DEEDS = (
     Deed(
         "decision", "decide", _("Decide"), _("Decide, and tell the applicant"),
-        _("Decided. The applicant is told."), desk_forms.DecisionForm, _decide,
+        _("Decided. The applicant is told."), desk_forms.DecisionForm, _decide, _decision_comes_to,
     ),
     Deed(
         "award", "award", _("Grant the award"), _("Grant it now"),
-        _("The award is granted. The applicant is told."), desk_forms.AwardForm, _award,
+        _("The award is granted. The applicant is told."), desk_forms.AwardForm, _award, _award_comes_to,
     ),
     Deed(
         "advance", "advance", _("Leave this step"), _("Go on with this outcome"),
-        _("The application has left the step. The applicant is told."), desk_forms.AdvanceForm, _advance,
+        _("The application has left the step. The applicant is told."), desk_forms.AdvanceForm, _advance, _advance_comes_to,
     ),
     Deed(
         "completion", "ask_for_completion", _("Ask for a completion"), _("Ask the applicant"),
@@ -111,7 +150,8 @@ def application(request: Request, application_id: UUID) -> HttpResponse:
 
 @requires(*OFFICERS)
 def act(request: Request, application_id: UUID, deed: str) -> HttpResponse:
-    """One of the page's deeds; what is wrong with it is said on the page, with what was typed."""
+    """One of the page's deeds, asked about once more where it is for good. What is wrong with it is said on the page,
+    with what was typed; so is what somebody comes back to change."""
     view = _submitted(request.actor, application_id)
     chosen = next((one for one in DEEDS if one.key == deed), None)
     if chosen is None:
@@ -119,6 +159,17 @@ def act(request: Request, application_id: UUID, deed: str) -> HttpResponse:
     if request.method != "POST":
         return redirect("applications:desk_application", application_id)
     form = chosen.form(request.POST, view=view, prefix=chosen.key)
+    if "change" in request.POST:
+        return _page(request, view, typed={chosen.key: form})
+    if form.is_valid() and chosen.may in view.may and chosen.comes_to and "confirmed" not in request.POST:
+        context = {
+            "application": view,
+            "deed": chosen,
+            "comes_to": chosen.comes_to(view, form.cleaned_data),
+            "reason": form.cleaned_data.get("reason", ""),
+            "typed": [(field.html_name, field.value()) for field in form],
+        }
+        return render(request, "applications/desk_act.html", context)
     if form.is_valid():
         try:
             chosen.act(request.actor, application_id, form.cleaned_data)
@@ -139,15 +190,20 @@ def _submitted(actor: Actor, application_id: UUID) -> ApplicationView:
 
 
 def _page(
-    request: Request, view: ApplicationView, *, wrong: dict[str, forms.Form] | None = None
+    request: Request,
+    view: ApplicationView,
+    *,
+    wrong: dict[str, forms.Form] | None = None,
+    typed: dict[str, forms.Form] | None = None,
 ) -> HttpResponse:
-    wrong = wrong or {}
+    wrong, typed = wrong or {}, typed or {}
+    kept = {**typed, **wrong}
     values = standing.submitted_values(view)
     possible = [one for one in DEEDS if one.may in view.may]
     context = {
         "application": view,
         "deeds": [
-            (one, wrong.get(one.key) or one.form(view=view, prefix=one.key), one.key in wrong)
+            (one, kept.get(one.key) or one.form(view=view, prefix=one.key), one.key in kept)
             for one in possible
         ],
         "form": next(iter(wrong.values()), None),
