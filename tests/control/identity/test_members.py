@@ -244,6 +244,27 @@ def test_a_delegate_has_the_roles_while_they_last_and_the_trail_says_for_whom() 
     assert acting(lee, of(boss)).roles == {"viewer"}
 
 
+def test_who_stands_in_for_somebody_is_told_as_they_are_wherever_it_is() -> None:
+    boss = administrator()
+    lee = member(of(boss), "viewer", email="lee@example.kr")
+    both = member(of(boss), "administrator", email="both@example.kr")
+
+    def told(role: str) -> list[str]:
+        return sorted(one.email for one in selectors.people_with_role(role))
+
+    before = told("administrator")
+    assert "lee@example.kr" not in before
+    lent = lend(boss, lee)
+    lend(boss, both, "developer")
+    assert told("administrator") == sorted([*before, "lee@example.kr"])
+    assert told("viewer") == ["lee@example.kr"]
+    Person.objects.filter(pk=who(boss)).update(is_active=False)
+    assert "lee@example.kr" not in told("administrator")
+    Person.objects.filter(pk=who(boss)).update(is_active=True)
+    services.revoke_delegation(actor=boss, delegation_id=lent.id)
+    assert told("administrator") == before
+
+
 def test_a_delegation_ends_by_itself_and_with_the_givers_own_role() -> None:
     boss = administrator()
     second = member(of(boss), "administrator", email="second@example.kr")

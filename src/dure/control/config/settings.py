@@ -258,7 +258,14 @@ SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS"
 # Sign-in limits count by the reader's address, which a proxy in front adds to X-Forwarded-For.
 ALLAUTH_TRUSTED_PROXY_COUNT = int(_flag("DURE_BEHIND_PROXY"))
 
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+# Counts attempts, which all processes have in common; no page is kept here.
+CACHES = {
+    "default": {
+        "BACKEND": "dure.control.foundation.shared_cache.SharedCache",
+        "LOCATION": "foundation_sharedcount",
+        "OPTIONS": {"MAX_ENTRIES": 10_000},
+    }
+}
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _portal.scheme == "https"

@@ -141,3 +141,12 @@ class CalendarFeed(models.Model):
     digest = models.CharField(max_length=64, unique=True)
     created_at = models.DateTimeField()
     last_read_at = models.DateTimeField(null=True)
+
+
+class SharedCount(models.Model):
+    """What all processes count together until it expires, attempts to sign in above all; `shared_cache` alone reads
+    and writes it, in the columns of Django's cache."""
+
+    cache_key = models.CharField(max_length=255, primary_key=True)
+    value = models.TextField()
+    expires = models.DateTimeField(db_index=True)

@@ -199,9 +199,17 @@ def lent_roles(*, person_id: UUID, organisation_id: UUID) -> list[LentRole]:
 
 def delegates_with(organisation_id: UUID, roles: list[str]) -> list[Person]:
     """Members who stand in for someone in one of these roles, as of now."""
+    return _delegates(_live().filter(organisation_id=organisation_id), roles)
+
+
+def delegates_anywhere(role: str) -> list[Person]:
+    """Who stands in for someone in this role in whichever organisation, as of now."""
+    return _delegates(_live(), [role])
+
+
+def _delegates(live: QuerySet[Delegation], roles: list[str]) -> list[Person]:
     rows = _with_givers_roles(
-        _live().filter(
-            organisation_id=organisation_id,
+        live.filter(
             roles__overlap=roles,
             valid_from__lte=clock.now(),
             giver__is_active=True,

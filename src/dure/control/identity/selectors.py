@@ -19,6 +19,7 @@ from dure.control.identity.membership_selectors import (
     DelegationView,
     InvitationView,
     LentRole,
+    delegates_anywhere,
     delegates_with,
     delegation_of,
     delegations_concerning,
@@ -333,9 +334,11 @@ def officers_to_notify(*, agency_id: UUID, programme_id: UUID) -> list[PersonVie
 
 
 def people_with_role(role: str) -> list[PersonView]:
-    """Everybody who holds this role somewhere, once each."""
+    """Everybody who holds this role somewhere or stands in for someone who does, once each."""
     rows = _current(Membership.objects.filter(roles__contains=[role], person__is_active=True))
-    return list({row.person_id: person_view(row.person) for row in rows}.values())
+    found = {row.person_id: row.person for row in rows}
+    found |= {person.pk: person for person in delegates_anywhere(role)}
+    return [person_view(person) for person in found.values()]
 
 
 def actor_for(*, person_id: UUID, organisation_id: UUID | None = None) -> Actor:
