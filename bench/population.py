@@ -5,7 +5,8 @@
 
 Seeded: the same arguments make the same nation. Calls and rounds are made by their services, from the templates that
 ship with Dure; the mass of applications is written in bulk, in every state that there is, with answers, submissions,
-passages and decisions. Three hundred of them are awarded through the ledger.
+passages, decisions, notices and the audit trail's events. Three hundred of them are awarded through the ledger, and used:
+each has a key, and calls posted as a gateway posts them. Where a ministry `msit` is there already, it is its.
 """
 
 import argparse
@@ -41,7 +42,7 @@ STATES = {
 PASSWORD = "look-at-the-pages-1"
 
 
-def fill(*, organisations: int, applications: int, awards: int, seed: int) -> dict[str, Any]:
+def fill(*, organisations: int, applications: int, awards: int, calls: int, seed: int) -> dict[str, Any]:
     """Into the database that Django is set up for; answers sign-ins and ids that addresses need."""
     chance = random.Random(seed)
     begun = time.monotonic()
@@ -57,13 +58,19 @@ def fill(*, organisations: int, applications: int, awards: int, seed: int) -> di
     say(f"{len(rounds)} rounds of {len(rounds) // 2} calls")
     made = _applications(chance, rounds, orgs, applications)
     say(f"{len(made)} applications")
-    _awards(chance, made, awards)
-    say(f"{awards} awards")
+    awarded = _awards(chance, made, awards)
+    say(f"{len(awarded)} awards")
+    _questions(chance, rounds, orgs, 100)
+    _documents(chance, orgs)
+    _notices_and_trail(made)
+    say("questions, documents, notices and the audit trail")
+    _usage(chance, awarded, calls)
+    say(f"{calls} calls of models")
     _analyse()
     return {
         **people,
         "round": str(rounds[0].id),
-        "application": str(made[0][0]),
+        "application": str(next(one[0] for one in made if one[2] == "submitted")),
         "organisation": str(orgs[0][0]),
     }
 
@@ -71,18 +78,20 @@ def fill(*, organisations: int, applications: int, awards: int, seed: int) -> di
 def _officials() -> dict[str, Any]:
     from dure.control.foundation.actors import Actor
     from dure.control.identity import services as identity
+    from dure.control.identity.models import Organisation
     from dure.control.programmes import services as programmes
 
     system = Actor.system("population")
-    ministry = identity.add_organisation(
+    emails = {}
+    known = Organisation.objects.filter(slug="msit").first()
+    ministry = known or identity.add_organisation(
         actor=system,
         slug="msit",
         kind="ministry",
         name_ko="과학기술정보통신부",
         name_en="Ministry of Science and ICT",
     )
-    emails = {}
-    for role in ("officer", "operator", "auditor"):
+    for role in () if known else ("officer", "operator", "auditor"):
         email = f"{role}@msit.example"
         person = identity.add_person(actor=system, email=email, name=role, password=PASSWORD)
         identity.add_membership(actor=system, person_id=person.id, organisation_id=ministry.id, roles=[role])
@@ -160,7 +169,7 @@ def _rounds() -> list[Any]:
         template = shipped.template(kind)
         calls.add_from_template(
             actor=system,
-            slug=f"{kind.replace('_', '-')}-2026",
+            slug=f"{kind.replace('_', '-')}-nation",
             programme_slug="hyperscale",
             template_key=kind,
         )
@@ -172,7 +181,7 @@ def _rounds() -> list[Any]:
                 "least_micro_won": template.least_won * 10**6,
                 "most_micro_won": template.most_won * 10**6,
             }
-            slug = f"{kind.replace('_', '-')}-2026"
+            slug = f"{kind.replace('_', '-')}-nation"
             made.append((slug, values, template))
     rounds = []
     for slug, values, template in made:
@@ -208,6 +217,9 @@ def _applications(
 
     now = clock.now()
     ministry = identity.organisation("msit").id
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('applications_number')")
+        begun = cursor.fetchone()[0]
     pairs = [(round_, org) for round_ in rounds for org in orgs]
     chosen = chance.sample(pairs, many)
     made = []
@@ -230,7 +242,7 @@ def _applications(
             asked = chance.randint(3, 200) * 100_000
             title = "".join(chance.choices(SYLLABLES, k=6)) + " 서비스"
             row = Application(
-                id=uuid7(), number=f"2026-{number + 1:06d}", round_id=round_.id, form_version_id=round_.form_version_id,
+                id=uuid7(), number=f"2026-{begun + number + 1:06d}", round_id=round_.id, form_version_id=round_.form_version_id,
                 organisation_id=organisation, agency_id=ministry, title=title, asked_micro_won=asked * 10**6,
                 state=state, step=step.key, step_entered_at=at, changed=state == "draft", created_at=at,
                 created_by_id=person, submitted_at=None if state in {"draft", "lapsed"} else at,
@@ -277,23 +289,146 @@ def _applications(
         for model, those in rows.items():
             model._default_manager.bulk_create(those, batch_size=1_000)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT setval('applications_number', %s)", [many])
+        cursor.execute("SELECT setval('applications_number', %s)", [begun + many])
     return made
 
 
-def _awards(chance: random.Random, made: list[tuple[UUID, UUID, str, Any, int]], many: int) -> None:
+def _awards(chance: random.Random, made: list[tuple[UUID, UUID, str, Any, int]], many: int) -> list[UUID]:
+    from dure.control.access import services as access
     from dure.control.applications import services
     from dure.control.foundation.actors import Actor
     from dure.control.foundation.errors import DureError
 
-    system, left = Actor.system("population"), many
+    system, awarded = Actor.system("population"), []
     for application, _person, state, _round, _asked in made:
-        if left and state == "accepted":
+        if len(awarded) < many and state == "accepted":
             try:
-                services.award(actor=system, application_id=application)
+                view = services.award(actor=system, application_id=application)
             except DureError:
                 continue
-            left -= 1
+            assert view.award_id is not None
+            access.issue_key(actor=system, award_id=view.award_id, name="운영 서버")
+            awarded.append(view.award_id)
+    return awarded
+
+
+def _questions(
+    chance: random.Random, rounds: list[Any], orgs: list[tuple[UUID, UUID, str]], many: int
+) -> None:
+    """To each call; most of them answered."""
+    from dure.control.calls.models import Question
+    from dure.control.foundation import clock
+
+    now, rows = clock.now(), []
+    for call_id in {one.call.id for one in rounds}:
+        for number in range(1, many + 1):
+            organisation, person, _kind = chance.choice(orgs)
+            answered = number % 10 > 0
+            rows.append(
+                Question(
+                    call_id=call_id, number=number, text=f"{number}번째 질문: 지원 대상에 포함됩니까?",
+                    state="answered" if answered else "open", asked_by_id=person, organisation_id=organisation,
+                    asked_at=now - timedelta(hours=number), answer_ko="공고문 3쪽을 보십시오." if answered else "",
+                    answered_at=now if answered else None, answered_by_name="officer" if answered else "",
+                )
+            )  # fmt: skip
+    Question.objects.bulk_create(rows)
+
+
+def _documents(chance: random.Random, orgs: list[tuple[UUID, UUID, str]]) -> None:
+    """Of half of the organisations one, a tenth of which wait to be looked at."""
+    from dure.control.foundation import clock
+    from dure.control.identity.organisation_models import OrganisationDocument
+
+    now = clock.now()
+    OrganisationDocument.objects.bulk_create(
+        [
+            OrganisationDocument(
+                organisation_id=organisation, kind="business_registration", sha256=f"{number:064x}", size=1_000,
+                name="사업자등록증.pdf", media_type="application/pdf", uploaded_by_id=person, uploaded_at=now,
+                state="asked" if number % 10 == 0 else "accepted",
+            )
+            for number, (organisation, person, _kind) in enumerate(orgs[::2])
+        ],
+        batch_size=1_000,
+    )  # fmt: skip
+
+
+def _notices_and_trail(made: list[tuple[UUID, UUID, str, Any, int]]) -> None:
+    from dure.contracts.ids import uuid7
+    from dure.control.foundation import audit, clock
+    from dure.control.foundation.models import AuditEvent, Notice
+
+    now = clock.now()
+    Notice.objects.bulk_create(
+        [
+            Notice(
+                person_id=person, category="outcome", title="신청을 받았습니다", text="접수되었습니다.",
+                path=f"/applications/{application}/", action="신청서 보기", dedupe_key=f"population-{application}",
+                created_at=now,
+            )
+            for application, person, _state, _round, _asked in made
+        ],
+        batch_size=2_000,
+    )  # fmt: skip
+    last = AuditEvent.objects.order_by("-sequence").first()
+    sequence, previous = (last.sequence, bytes(last.hash)) if last else (0, bytes(32))
+    events = []
+    for application, person, _state, _round, _asked in made:
+        for action in ("application.started", "application.submitted"):
+            sequence += 1
+            event = AuditEvent(
+                sequence=sequence, id=uuid7(), at=now, actor_kind="person", actor_name="", person_id=person,
+                organisation_id=None, action=action, subject_kind="application", subject_id=str(application),
+                before=None, after={}, previous_hash=previous,
+            )  # fmt: skip
+            event.hash = previous = audit._hash(event)
+            events.append(event)
+    AuditEvent.objects.bulk_create(events, batch_size=2_000)
+
+
+def _usage(chance: random.Random, awarded: list[UUID], calls: int) -> None:
+    """Over the last thirty days, by one process, where there is a model to call."""
+    import msgspec
+    from django.db import connection
+
+    from dure.contracts import gateway_api
+    from dure.contracts.ids import uuid7
+    from dure.contracts.usage import UsageRecord
+    from dure.control.access.models import ApiKey
+    from dure.control.catalogue.models import Deployment, Price
+    from dure.control.foundation import clock
+
+    deployment = Deployment.objects.order_by("pk").first()
+    if deployment is None or not awarded:
+        return
+    price = Price.objects.filter(model=deployment.model).earliest("effective_from")
+    keys = dict(ApiKey.objects.filter(entitlement_id__in=awarded).values_list("entitlement_id", "pk"))
+    process, now = uuid7(), clock.to_unix_us(clock.now())
+    records = []
+    for number in range(calls):
+        at = now - (calls - number) * (30 * 86_400_000_000 // calls)
+        award = chance.choice(awarded)
+        tokens = chance.randint(200, 3_000)
+        records.append(
+            UsageRecord(
+                request_id=UUID(int=(at // 1_000 << 80) | (7 << 76) | (2 << 62) | number), sequence=number + 1,
+                award=award, key=keys[award], model=deployment.model.name, deployment=deployment.pk,
+                provider=deployment.provider_id, price=price.pk, endpoint="chat.completions", status="completed",
+                http_status=200, streamed=False, estimated=False, input_tokens=tokens, output_tokens=tokens,
+                cached_tokens=0, cost_micro_won=tokens * 100, opened_at=at - 900_000, closed_at=at, error_code="",
+            )
+        )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(gateway_api.START_PROCESS, [process, "nation-gw-1", 4711, "0.1.0"])
+        for award in awarded:
+            cost = sum(one.cost_micro_won for one in records if one.award == award)
+            if cost:
+                cursor.execute(gateway_api.LEASE, [process, award, uuid7(), cost])
+        for begun in range(0, calls, 2_000):
+            part = records[begun : begun + 2_000]
+            posted = msgspec.json.encode(part).decode()
+            cursor.execute(gateway_api.POST_USAGE, [process, begun, begun + len(part), posted])
 
 
 def _analyse() -> None:
@@ -311,6 +446,7 @@ def main() -> None:
     parser.add_argument("--organisations", type=int, default=5_000)
     parser.add_argument("--applications", type=int, default=20_000)
     parser.add_argument("--awards", type=int, default=300)
+    parser.add_argument("--calls", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=20_261_125)
     given = parser.parse_args()
     os.environ["DURE_DATABASE_URL"] = given.database
@@ -327,6 +463,7 @@ def main() -> None:
                 organisations=given.organisations,
                 applications=given.applications,
                 awards=given.awards,
+                calls=given.calls,
                 seed=given.seed,
             )
         )

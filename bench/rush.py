@@ -108,9 +108,12 @@ def prepare(applicants: int, closes_at: datetime) -> list[tuple[str, str]]:
 
 
 @contextlib.contextmanager
-def portal(threads: int, port: int) -> Any:
+def portal(workers: int, threads: int, port: int) -> Any:
     process = subprocess.Popen(
-        [sys.executable, "-m", "dure.cli.main", "portal", "--port", str(port), "--threads", str(threads)],
+        [
+            *(sys.executable, "-m", "dure.cli.main", "portal", "--port", str(port)),
+            *("--workers", str(workers), "--threads", str(threads)),
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -190,7 +193,7 @@ def judge(answers: list[dict[str, Any]], deadline: float, margin: float) -> dict
     }  # fmt: skip
 
 
-def run(given: argparse.Namespace, threads: int) -> dict[str, Any]:
+def run(given: argparse.Namespace, workers: int, threads: int) -> dict[str, Any]:
     """One rush in a process of its own, for Django reads its settings once."""
     done = subprocess.run(
         [
@@ -204,13 +207,13 @@ def run(given: argparse.Namespace, threads: int) -> dict[str, Any]:
                 str(given.seed),
             ),
             *("--seconds", str(given.seconds), "--deadline", str(given.deadline), "--threads", str(threads)),
-            *("--margin", str(given.margin)),
+            *("--margin", str(given.margin), "--workers", str(workers)),
         ],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    return {"threads": threads, **json.loads(done.stdout)}
+    return {"workers": workers, "threads": threads, **json.loads(done.stdout)}
 
 
 def one_rush(given: argparse.Namespace) -> dict[str, Any]:
@@ -243,7 +246,7 @@ def one_rush(given: argparse.Namespace) -> dict[str, Any]:
 
             ready = prepare(given.applicants, database_now() + timedelta(days=45))
             port, threads = free_port(), int(given.threads)
-            with portal(threads, port):
+            with portal(int(given.workers), threads, port):
                 begin = time.time() + 2
                 # The second that a deadline names is in time, to its end.
                 closes_at = int(begin + given.deadline)
@@ -277,6 +280,7 @@ def main() -> int:
     parser.add_argument(
         "--threads", default="", help="of the portal, one rush for each; default: the portal's own"
     )
+    parser.add_argument("--workers", default="", help="the same for the portal's processes")
     parser.add_argument("--margin", type=float, default=0.05)
     parser.add_argument("--seed", type=int, default=20_261_125)
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
@@ -286,8 +290,12 @@ def main() -> int:
         return 0
     from dure.cli.portal import portal as command
 
-    default = next(option.default for option in command.params if option.name == "threads")
-    results = [run(given, int(threads)) for threads in (given.threads or str(default)).split(",")]
+    default = {option.name: str(option.default) for option in command.params}
+    results = [
+        run(given, int(workers), int(threads))
+        for workers in (given.workers or default["workers"]).split(",")
+        for threads in (given.threads or default["threads"]).split(",")
+    ]
     for result in results:
         print("\n".join(f"{name:<34} {value}" for name, value in result.items()), "\n")
     out = ROOT / "bench" / "results" / "rush.json"

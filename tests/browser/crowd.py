@@ -19,6 +19,7 @@ from browser import seed as seeds
 from browser.organisations import _PDF
 
 WON = 10**6
+_FEW = 5
 DAY = timedelta(days=1)
 MODEL = """
 version: 1
@@ -174,16 +175,18 @@ def _usage(world: Any, calls: int, start: int) -> None:
     from dure.control.foundation import clock
 
     provider = world.organisations["hanbit-ai"].pk
-    for name in ("busy", "shared"):
+    # The busy award has nearly come to its end: what is called there costs nothing.
+    for name, status in (("busy", "failed"), ("shared", "")):
         key = (
             ApiKey.objects.filter(entitlement_id=world.seed[name], revoked_at=None).earliest("created_at").pk
         )
         # Another moment each time, for the numbers of calls are made of it.
-        seeds.use(UUID(world.seed[name]), key, provider, days=1 + start + clock.now().second % 5, calls=calls)
+        days = 1 + start + clock.now().second % 5
+        seeds.use(UUID(world.seed[name]), key, provider, days=days, calls=calls, status=status)
 
 
 def _call(world: Any, n: int) -> None:
-    from dure.control.calls import selectors, services
+    from dure.control.calls import services
     from dure.control.foundation import clock
 
     now = clock.now().replace(microsecond=0)
@@ -207,6 +210,24 @@ def _call(world: Any, n: int) -> None:
         closes_at=now + timedelta(days=31, minutes=n),
         reason="기간을 더 드립니다",
     )
+    if n < _FEW:
+        _versions_and_rounds(officer, opened, draft, n)
+    made = services.add_from_template(
+        actor=officer, template_key="api_support", slug=f"crowd-{n}", programme_slug=world.programme
+    )
+    services.change_round(
+        actor=officer, round_id=made.rounds[0].id, opens_at=now - DAY, closes_at=now + 60 * DAY,
+        budget_micro_won=10**14,
+    )  # fmt: skip
+    services.publish_round(actor=officer, round_id=made.rounds[0].id)
+
+
+def _versions_and_rounds(officer: Any, opened: str, draft: str, n: int) -> None:
+    """As many as a call may come to have in years."""
+    from dure.control.calls import selectors, services
+    from dure.control.foundation import clock
+
+    now = clock.now().replace(microsecond=0)
     found = selectors.draft(actor=officer, slug=draft)
     assert found.form is not None
     assert found.rules is not None
@@ -226,14 +247,6 @@ def _call(world: Any, n: int) -> None:
         budget_micro_won=10**14, least_micro_won=10**12, most_micro_won=10**13,
     )  # fmt: skip
     services.publish_round(actor=officer, round_id=more.id)
-    made = services.add_from_template(
-        actor=officer, template_key="api_support", slug=f"crowd-{n}", programme_slug=world.programme
-    )
-    services.change_round(
-        actor=officer, round_id=made.rounds[0].id, opens_at=now - DAY, closes_at=now + 60 * DAY,
-        budget_micro_won=10**14,
-    )  # fmt: skip
-    services.publish_round(actor=officer, round_id=made.rounds[0].id)
 
 
 def _application(world: Any, n: int) -> None:

@@ -7,6 +7,8 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from dure.control.applications import selectors, services
 from dure.control.applications.models import Submission
@@ -45,6 +47,16 @@ def test_what_is_submitted_has_a_receipt_that_anybody_can_check(world: World) ->
     assert content["asked_micro_won"] == won(3_000_000)
     seen = world.see(view)
     assert (seen.state, seen.changed, seen.step) == ("submitted", False, "apply")
+
+
+def test_what_a_submission_costs_is_known(world: World) -> None:
+    """In the last minute of a round hundreds come at once: each question more is a few of them a second less."""
+    view = world.started()
+    world.fill(view)
+    with CaptureQueriesContext(connection) as captured:
+        services.submit(actor=world.writer, application_id=view.id)
+    asked = [one["sql"] for one in captured if not one["sql"].startswith(("SAVEPOINT", "RELEASE"))]
+    assert len(asked) <= 24, "\n".join(asked)
 
 
 def test_submitting_twice_is_one_submission(world: World) -> None:

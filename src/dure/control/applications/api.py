@@ -374,14 +374,14 @@ def submit(request: Request, application_id: UUID) -> object:
     done = services.submit(actor=actor, application_id=application_id, waited=waited(request))
     if done.by_rule:
         services.decide_at_once(application_id)
-    view = selectors.application_line(application_id)
+    state, award_id = selectors.standing_of(application_id) if done.by_rule else (done.state, done.award_id)
     made = done.submission
     names = [*SubmissionOut.model_fields]
     return {
         **{name: getattr(made, name) for name in names},
         "result": done.result,
-        "application_state": view.state,
-        "award_id": view.award_id,
+        "application_state": state,
+        "award_id": award_id,
     }
 
 

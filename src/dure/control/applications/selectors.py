@@ -343,6 +343,11 @@ def application_line(application_id: UUID) -> ApplicationLine:
     return line
 
 
+def standing_of(application_id: UUID) -> tuple[str, UUID | None]:
+    """Its state and its award, for services that have judged who asks."""
+    return Application.objects.values_list("state", "award_id").get(pk=application_id)
+
+
 def id_of(number: str) -> UUID:
     """The id of an application by the number that people say; raises `NotFound`. Who may see it is asked later."""
     found = Application.objects.filter(number=number.strip()[:20]).values_list("pk", flat=True).first()

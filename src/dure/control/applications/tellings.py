@@ -4,6 +4,7 @@ Told are its writers and the organisation's administrators; officers learn of wh
 and by mail of what an applicant did after being asked.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -23,8 +24,9 @@ from dure.control.identity import selectors as identity
 from dure.control.identity.selectors import PersonView
 
 
-def _applicants(row: Application) -> list[PersonView]:
-    writers = ApplicationMember.objects.filter(application=row).values_list("person_id", flat=True)
+def _applicants(row: Application, writers: Collection[UUID] | None = None) -> list[PersonView]:
+    if writers is None:
+        writers = ApplicationMember.objects.filter(application=row).values_list("person_id", flat=True)
     people = identity.person_views(set(writers))
     people += identity.people_to_notify(row.organisation_id, roles=["administrator"])
     return list({person.id: person for person in people if person.active}.values())
@@ -56,10 +58,10 @@ def _tell(
     )
 
 
-def submitted(row: Application, round_: RoundView, made: Submission) -> None:
+def submitted(row: Application, writers: Collection[UUID], made: Submission) -> None:
     _tell(
         row,
-        _applicants(row),
+        _applicants(row, writers),
         wording.said(_("Your application %(number)s is submitted"), number=row.number),
         wording.said(
             _(

@@ -21,15 +21,20 @@ def whole_months(since: date, until: date) -> int:
     return max((until.year - since.year) * 12 + until.month - since.month - (until.day < since.day), 0)
 
 
-def facts_of(organisation_id: UUID, *, at: datetime | None = None) -> dict[str, object]:
+def facts_of(
+    organisation_id: UUID, *, at: datetime | None = None, profile: OrganisationProfile | None = None
+) -> dict[str, object]:
     """Everything that rules may ask of one organisation, in a fixed number of queries. Money in micro-won.
 
-    Support and running awards are those of its whole ownership group. `at` says how old it is.
+    Support and running awards are those of its whole ownership group. `at` says how old it is; `profile` is its, where
+    it is at hand.
     """
     group = identity.ownership_group(organisation_id)
     received = programmes.support_of(group).values()
     return {
-        **_stated(identity.profile(organisation_id), (at or clock.now()).astimezone(clock.SEOUL).date()),
+        **_stated(
+            profile or identity.profile(organisation_id), (at or clock.now()).astimezone(clock.SEOUL).date()
+        ),
         **_documents(organisation_id),
         "group.support_micro_won": sum(micro_won for micro_won, _ in received),
         "group.open_awards": sum(running for _, running in received),

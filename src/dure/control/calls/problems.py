@@ -59,6 +59,8 @@ class Intended:
     left_micro_won: int
     budget_line_keys: frozenset[str] | None = None
     language: str = "ko"
+    #: Those of the rules, where they were found already for another round of the call.
+    rule_problems: tuple[PublicationProblem, ...] | None = None
 
 
 def problems(intended: Intended) -> list[PublicationProblem]:
@@ -68,7 +70,11 @@ def problems(intended: Intended) -> list[PublicationProblem]:
         *_dates(intended),
         *_money(intended),
         *_automatic(intended),
-        *_rules(intended.rules_content),
+        *(
+            rule_problems(intended.rules_content)
+            if intended.rule_problems is None
+            else intended.rule_problems
+        ),
         *_form(intended),
         *_steps(intended),
     ]
@@ -246,7 +252,8 @@ def _automatic(intended: Intended) -> Iterator[PublicationProblem]:
         )
 
 
-def _rules(content: Any) -> Iterator[PublicationProblem]:
+def rule_problems(content: Any) -> Iterator[PublicationProblem]:
+    """What is wrong with a set of rules, whichever round it is for."""
     try:
         requirements = eligibility.parse(content)
         clashes = eligibility.clashes(requirements)

@@ -1,13 +1,14 @@
 """Questions about how people come to act for organisations: invitations, and roles lent. Read through `selectors`."""
 
 import hmac
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.core import signing
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from dure.control.foundation import clock
@@ -187,13 +188,14 @@ def verified_person(person_id: UUID | None) -> Person | None:
 
 def lent_roles(*, person_id: UUID, organisation_id: UUID) -> list[LentRole]:
     """Roles that others lent to a person in an organisation and still hold themselves, as of now."""
-    now = clock.now()
-    rows = _with_givers_roles(_live().filter(delegate_id=person_id, organisation_id=organisation_id))
+    rows = _in_force(_live().filter(delegate_id=person_id, organisation_id=organisation_id))
+    found = list(rows.values_list("giver_id", "giver__name", "roles"))
+    held = _held({(giver_id, organisation_id) for giver_id, _name, _roles in found})
     return [
-        LentRole(role=role, giver_id=row.giver_id, giver_name=row.giver.name)
-        for row in rows.filter(valid_from__lte=now, giver__is_active=True)
-        for role in row.roles
-        if role in _held(row)
+        LentRole(role=role, giver_id=giver_id, giver_name=name)
+        for giver_id, name, roles in found
+        for role in roles
+        if role in held[giver_id, organisation_id]
     ]
 
 
@@ -208,15 +210,12 @@ def delegates_anywhere(role: str) -> list[Person]:
 
 
 def _delegates(live: QuerySet[Delegation], roles: list[str]) -> list[Person]:
-    rows = _with_givers_roles(
-        live.filter(
-            roles__overlap=roles,
-            valid_from__lte=clock.now(),
-            giver__is_active=True,
-            delegate__is_active=True,
-        )
-    )
-    return [row.delegate for row in rows if set(roles) & set(row.roles) & _held(row)]
+    rows = _in_force(live).filter(roles__overlap=roles, delegate__is_active=True)
+    found = list(rows.select_related("delegate"))
+    held = _held({(row.giver_id, row.organisation_id) for row in found})
+    return [
+        row.delegate for row in found if set(roles) & set(row.roles) & held[row.giver_id, row.organisation_id]
+    ]
 
 
 def delegations_of(organisation_id: UUID) -> list[DelegationView]:
@@ -244,20 +243,26 @@ def _related(rows: QuerySet[Delegation]) -> QuerySet[Delegation]:
     return rows.select_related("organisation", "giver", "delegate").order_by("-valid_from", "-id")
 
 
-def _with_givers_roles(rows: QuerySet[Delegation]) -> QuerySet[Delegation]:
-    """`held`: what the giver holds today. Nobody lends more than they have, nor longer."""
+def _in_force(live: QuerySet[Delegation]) -> QuerySet[Delegation]:
+    """Latest first. What the giver does not hold any more is still in it (`_held`)."""
+    return live.filter(valid_from__lte=clock.now(), giver__is_active=True).order_by("-valid_from", "-id")
+
+
+def _held(givers: Collection[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], set[str]]:
+    """What people hold today themselves, by person and organisation. Nobody lends more than they have, nor longer."""
+    held: dict[tuple[UUID, UUID], set[str]] = {giver: set() for giver in givers}
+    if not held:
+        return held
     now = clock.now()
-    held = Membership.objects.filter(
+    rows = Membership.objects.filter(
         Q(valid_until=None) | Q(valid_until__gt=now),
-        person_id=OuterRef("giver_id"),
-        organisation_id=OuterRef("organisation_id"),
+        person_id__in={person_id for person_id, _organisation in held},
+        organisation_id__in={organisation_id for _person, organisation_id in held},
         valid_from__lte=now,
     )
-    return _related(rows).annotate(held=Subquery(held.values("roles")[:1]))
-
-
-def _held(row: Delegation) -> set[str]:
-    return set(getattr(row, "held", None) or ())
+    for person_id, organisation_id, roles in rows.values_list("person_id", "organisation_id", "roles"):
+        held.get((person_id, organisation_id), set()).update(roles)
+    return held
 
 
 def invitation_view(row: Invitation) -> InvitationView:

@@ -406,7 +406,7 @@ def finish_award(
 @transaction.atomic
 def object_to_decision(*, actor: Actor, application_id: UUID, reason: str) -> ApplicationView:
     """The applicant objects to a rejection, once, while the call's step for it lasts."""
-    row = rows.locked_for_handing_in(actor, application_id)
+    row, _writers = rows.locked_for_handing_in(actor, application_id)
     round_ = calls.round_for(actor=_SYSTEM, round_id=row.round_id)
     step = round_.graph.step(row.step)
     if row.state != "rejected" or step is None or step.kind != "objection":

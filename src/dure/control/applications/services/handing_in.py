@@ -19,7 +19,6 @@ from django.utils.translation import gettext_lazy as _
 from dure.control.applications import selectors, tellings
 from dure.control.applications.models import (
     Application,
-    ApplicationMember,
     Attachment,
     Submission,
 )
@@ -32,18 +31,22 @@ from dure.control.foundation import audit, clock, files, signing
 from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, Invalid
 from dure.control.identity import selectors as identity
+from dure.control.identity.selectors import OrganisationProfile
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
     """The submission, and whether this call made it or nothing had changed since it was made.
 
-    `by_rule`: it is a small request, which `decide_automatically` may grant at once.
+    `by_rule`: it is a small request, which `decide_automatically` may grant at once. `state` and `award_id` are the
+    application's, before it does.
     """
 
     submission: SubmissionView
     result: str
     by_rule: bool
+    state: str
+    award_id: UUID | None
 
 
 def canonical(content: Mapping[str, Any]) -> str:
@@ -57,7 +60,7 @@ def submit(*, actor: Actor, application_id: UUID, waited: timedelta = timedelta(
 
     `waited` is how long the request has been on its way through this server (`rows.still_open`).
     """
-    row = rows.locked_for_handing_in(actor, application_id)
+    row, writers = rows.locked_for_handing_in(actor, application_id)
     # Shared with other submissions; an extension or a closing waits for them, or they for it.
     round_ = calls.round_lock_for_submission(row.round_id)
     moment = rows.still_open(row, round_, waited=waited)
@@ -65,20 +68,22 @@ def submit(*, actor: Actor, application_id: UUID, waited: timedelta = timedelta(
     answers, attached = selectors.answers_of(row.pk), selectors.files_of(row.pk)
     _complete(form, answers, attached)
     _within(round_, row)
-    findings = calls.findings_for(row.round_id, row.organisation_id)
+    organisation = identity.profile(row.organisation_id)
+    findings = calls.findings_under(round_, organisation)
     _eligible(findings)
-    content = _content(row, round_, form, answers, attached)
+    content = _content(row, round_, form, answers, attached, organisation, writers)
     digest = hashlib.sha256(content.encode()).hexdigest()
-    last = Submission.objects.filter(application=row).order_by("-number").first()
+    earlier = Submission.objects.filter(application=row).order_by("-number")
+    last = earlier.first() if row.submitted_at else None
     if last is not None and last.sha256 == digest and row.state == "submitted":
         if row.changed:
             row.changed = False
             row.save(update_fields=["changed"])
-        return Submitted(selectors.submission_view(last), "exists", round_.automatic is not None)
-    made = _keep(actor, row, round_, last, moment, content, digest, findings, attached)
+        return _submitted(row, round_, last, "exists")
+    made = _keep(actor, row, round_, last, moment, content, digest, findings, attached, organisation.name_ko)
     _advance_state(actor, row, round_, moment)
     # Told first: the audit trail is one queue for everybody, and is held from here to the end.
-    tellings.submitted(row, round_, made)
+    tellings.submitted(row, writers, made)
     audit.record(
         actor=actor,
         action="application.submitted",
@@ -86,7 +91,13 @@ def submit(*, actor: Actor, application_id: UUID, waited: timedelta = timedelta(
         subject_id=row.pk,
         after={"number": made.number, "sha256": digest},
     )
-    return Submitted(selectors.submission_view(made), "created", round_.automatic is not None)
+    return _submitted(row, round_, made, "created")
+
+
+def _submitted(row: Application, round_: RoundView, made: Submission, result: str) -> Submitted:
+    return Submitted(
+        selectors.submission_view(made), result, round_.automatic is not None, row.state, row.award_id
+    )
 
 
 def _complete(form: forms.Form, answers: Mapping[str, Any], attached: Mapping[str, list[Any]]) -> None:
@@ -151,10 +162,10 @@ def _content(
     form: forms.Form,
     answers: Mapping[str, Any],
     attached: Mapping[str, list[dict[str, Any]]],
+    organisation: OrganisationProfile,
+    writers: list[UUID],
 ) -> str:
     shown = forms.visible(form, answers)
-    organisation = identity.profile(row.organisation_id)
-    writers = ApplicationMember.objects.filter(application=row).order_by("added_at")
     return canonical(
         {
             "application": row.number,
@@ -166,7 +177,7 @@ def _content(
                 "name": organisation.name_ko,
                 "registration_number": organisation.registration_number,
             },
-            "writers": [str(one) for one in writers.values_list("person_id", flat=True)],
+            "writers": [str(one) for one in writers],
             "asked_micro_won": row.asked_micro_won,
             "answers": forms.submitted(form, answers),
             "files": [
@@ -189,6 +200,7 @@ def _keep(
     digest: str,
     findings: list[eligibility.Finding],
     attached: Mapping[str, list[dict[str, Any]]],
+    organisation_name: str,
 ) -> Submission:
     number = (last.number if last else 0) + 1
     receipt = canonical(
@@ -198,7 +210,7 @@ def _keep(
             "submission": number,
             "call": round_.call.slug,
             "round": round_.number,
-            "organisation": identity.organisation(row.organisation_id).name_ko,
+            "organisation": organisation_name,
             "submitted_at": moment.astimezone(clock.SEOUL).isoformat(),
             "content_sha256": digest,
             "files_sha256": sorted(one["sha256"] for several in attached.values() for one in several),
@@ -238,7 +250,7 @@ def _advance_state(actor: Actor, row: Application, round_: RoundView, moment: da
 @transaction.atomic
 def withdraw(*, actor: Actor, application_id: UUID, reason: str = "") -> ApplicationView:
     """Take it back for good; a draft is discarded. What was submitted stays on record."""
-    row = rows.locked_for_handing_in(actor, application_id)
+    row, _writers = rows.locked_for_handing_in(actor, application_id)
     if row.state == "withdrawn":
         return selectors.application(actor=actor, application_id=row.pk)
     before = row.state

@@ -53,16 +53,19 @@ def locked_for_writing(actor: Actor, application_id: UUID) -> Application:
     return row
 
 
-def locked_for_handing_in(actor: Actor, application_id: UUID) -> Application:
+def locked_for_handing_in(actor: Actor, application_id: UUID) -> tuple[Application, list[UUID]]:
+    """And its writers, who came first before who came later."""
     row = locked(actor, application_id)
-    lead = ApplicationMember.objects.filter(application=row, lead=True).values_list("person_id", flat=True)
-    if not rules.may_hand_in(actor, organisation_id=row.organisation_id, lead=lead.first()):
+    members = ApplicationMember.objects.filter(application=row).order_by("added_at")
+    writers = list(members.values_list("person_id", "lead"))
+    lead = next((person_id for person_id, leads in writers if leads), None)
+    if not rules.may_hand_in(actor, organisation_id=row.organisation_id, lead=lead):
         raise Forbidden(
             _("Only its lead and your administrators hand in or withdraw an application."),
             code="not_the_lead",
             remedy=_("Ask one of them; your text is kept."),
         )
-    return row
+    return row, [person_id for person_id, _leads in writers]
 
 
 def locked_for_deciding(actor: Actor, application_id: UUID) -> Application:
@@ -138,7 +141,7 @@ def still_open(row: Application, round_: RoundView, *, waited: timedelta = timed
             _("Applications are not accepted yet."),
             data={"opens_at": round_.opens_at.isoformat()},
         )
-    due = deadline(row, round_, open_request(row))
+    due = deadline(row, round_, open_request(row) if row.state == "incomplete" else None)
     if not in_time(moment, due):
         raise Conflict(
             "deadline_passed",

@@ -418,7 +418,7 @@ def invite_writer(*, actor: Actor, application_id: UUID, email: str) -> Applicat
 @transaction.atomic
 def remove_writer(*, actor: Actor, application_id: UUID, person_id: UUID) -> ApplicationView:
     """Take a co-writer off; the lead stays until another is named."""
-    row = rows.locked_for_handing_in(actor, application_id)
+    row, _writers = rows.locked_for_handing_in(actor, application_id)
     member = ApplicationMember.objects.filter(application=row, person_id=person_id).first()
     if member is None:
         raise NotFound(code="writer_not_found")
@@ -442,7 +442,7 @@ def remove_writer(*, actor: Actor, application_id: UUID, person_id: UUID) -> App
 @transaction.atomic
 def name_lead(*, actor: Actor, application_id: UUID, person_id: UUID) -> ApplicationView:
     """Hand the lead to another writer."""
-    row = rows.locked_for_handing_in(actor, application_id)
+    row, _writers = rows.locked_for_handing_in(actor, application_id)
     member = ApplicationMember.objects.filter(application=row, person_id=person_id).first()
     if member is None:
         raise NotFound(code="writer_not_found")

@@ -16,7 +16,14 @@ from dure.control.calls.selectors.calls import (
     may_manage,
     timeline,
 )
-from dure.control.calls.selectors.fitting import Fit, Matching, findings_for, fitting, matching_organisations
+from dure.control.calls.selectors.fitting import (
+    Fit,
+    Matching,
+    findings_for,
+    findings_under,
+    fitting,
+    matching_organisations,
+)
 from dure.control.calls.selectors.questions import question, questions, questions_to_answer
 from dure.control.calls.selectors.rounds import (
     round_for,
@@ -67,6 +74,7 @@ __all__ = [
     "draft",
     "facts_of",
     "findings_for",
+    "findings_under",
     "fitting",
     "following",
     "form_of",

@@ -11,9 +11,11 @@ from dure.control.calls import eligibility, meaning
 from dure.control.calls.facts import facts_of, facts_of_everybody
 from dure.control.calls.models import Round, RuleVersion
 from dure.control.calls.selectors.rounds import latest_versions, round_not_found
+from dure.control.calls.selectors.values import RoundView
 from dure.control.calls.selectors.versions import requirements_of
 from dure.control.foundation.actors import OFFICERS, Actor
 from dure.control.foundation.errors import Forbidden
+from dure.control.identity.selectors import OrganisationProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,13 @@ def findings_for(
         raise round_not_found()
     version = row.rule_version_id or latest_versions(RuleVersion, [row.call_id]).get(row.call_id)
     return eligibility.evaluate(requirements_of(version), facts_of(organisation_id, at=at))
+
+
+def findings_under(round_: RoundView, profile: OrganisationProfile) -> list[eligibility.Finding]:
+    """The same for a round and an organisation that are at hand."""
+    return eligibility.evaluate(
+        requirements_of(round_.rule_version_id), facts_of(profile.id, profile=profile)
+    )
 
 
 def fitting(

@@ -1,6 +1,6 @@
 """Publishing a round: everything is checked, and then what applicants rely on is frozen, in one transaction."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from dure.control.calls import checks, hooks, meaning
 from dure.control.calls.models import Call, FormVersion, Round, RoundStep, RuleVersion
 from dure.control.calls.moments import database_now
-from dure.control.calls.problems import Intended, PublicationProblem, problems
+from dure.control.calls.problems import Intended, PublicationProblem, problems, rule_problems
 from dure.control.calls.selectors import Draft, RoundView, VersionView
 from dure.control.calls.selectors.calls import call_row
 from dure.control.calls.selectors.rounds import round_views
@@ -50,7 +50,11 @@ def _problems_of(
     first = rows[0]
     left = unpromised_by_round(first.call.programme, [row.pk for row in rows])
     now, lines = database_now(), _budget_lines(first.call)
-    return {row.pk: problems(_intended(row, form, rules, now, lines, left[row.pk])) for row in rows}
+    found = tuple(rule_problems(rules.content if rules else []))
+    return {
+        row.pk: problems(replace(_intended(row, form, rules, now, lines, left[row.pk]), rule_problems=found))
+        for row in rows
+    }
 
 
 @transaction.atomic
