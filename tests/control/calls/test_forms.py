@@ -88,6 +88,40 @@ class TestReading:
                 form(choice, field("a", "text", when=bad))
         form(choice, field("a", "text", when=when("c", "in", ["x", "y"])))
 
+    @pytest.mark.parametrize(
+        ("condition", "message", "remedy"),
+        [
+            (
+                when("c", "is", "z"),
+                "“a” waits for “z” as the answer to “c”, which does not offer it.",
+                "Its options: x, y.",
+            ),
+            (
+                when("c", "in", ["x", "z"]),
+                "“a” waits for “z” as the answer to “c”, which does not offer it.",
+                "Its options: x, y.",
+            ),
+            (
+                when("c", "is", ""),
+                "“a” waits for an answer to “c”, and it is not said for which.",
+                "Its options: x, y.",
+            ),
+            (
+                when("d", "is", "x"),
+                "“a” waits for the answer to “d”, and there is no such field.",
+                "Keep that field, or change first when “a” is asked.",
+            ),
+        ],
+    )
+    def test_an_answer_that_is_not_offered_is_named_with_who_waits_for_it(
+        self, condition: dict[str, Any], message: str, remedy: str
+    ) -> None:
+        choice = field("c", "choice", options=options("x", "y"))
+        with pytest.raises(Malformed) as refused:
+            form(choice, field("a", "text", when=condition))
+        (mistake,) = refused.value.mistakes
+        assert (mistake.message, mistake.remedy) == (message, remedy)
+
     def test_a_circle_of_conditions_is_refused_and_named(self) -> None:
         with pytest.raises(Malformed) as refused:
             form(

@@ -1,6 +1,7 @@
 """The pages of calls: what everybody reads, and where officers put a call together without any script."""
 
 import re
+from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
@@ -53,9 +54,8 @@ def form_of(html: str, action: str = "") -> dict[str, Any]:
         chosen = re.findall(r'<option(?: value="([^"]*)")? ?selected>?([^<]*)', inside) or re.findall(
             r'<option(?: value="([^"]*)")?>?([^<]*)', inside
         )
-        sent[name] = [
-            escapes.unescape(chosen[0][0] or ("" if 'value=""' in inside.split(">")[0] else chosen[0][1]))
-        ]
+        given = chosen[0][0] or ("" if 'value=""' in inside.split(">")[0] else chosen[0][1])
+        sent.setdefault(name, []).append(escapes.unescape(given))
     return sent
 
 
@@ -316,6 +316,69 @@ class TestBuilding:
         assert rule == {"any": [RULES[0]["rule"], kind, {"any": [kind]}]} or rule == {
             "any": [RULES[0]["rule"], kind, kind]
         }
+
+    def test_a_condition_is_chosen_from_the_other_questions_options(self, world: World) -> None:
+        world.filled()
+        content = deepcopy(FORM)
+        labels = {"idea": ("아이디어", "Idea"), "product": ("제품", "Product"), "sold": ("판매", "Sold")}
+        stage = {
+            "key": "stage",
+            "kind": "choice",
+            "label": {"ko": "단계", "en": "Stage"},
+            "options": [{"key": key, "label": {"ko": ko, "en": en}} for key, (ko, en) in labels.items()],
+        }
+        content["sections"][0]["fields"].append(stage)
+        services.save_form(actor=world.officer, call_slug="api-2026", content=content)
+        client = browser(world.officer)
+        path = "/calls/api-2026/build/form/fields/title/"
+
+        def saved() -> Any:
+            draft = selectors.draft(actor=world.officer, slug="api-2026")
+            assert draft.form is not None
+            return draft.form.content["sections"][0]["fields"][0].get("when")
+
+        page = client.get(path).content.decode()
+        assert '<option value="stage=product">Product</option>' in page
+        asked = {"when-0-field": ["stage"], "when-0-comparison": ["is"]}
+        chosen = asked | {"when-0-answer": ["stage=product"]}
+        assert client.post(path, form_of(page) | chosen).status_code == 302
+        assert saved() == [{"field": "stage", "comparison": "is", "value": "product"}]
+        page = client.get(path).content.decode()
+        assert '<option value="stage=product" selected>Product</option>' in page
+        # Two answers with “is” can only mean one of them.
+        two = chosen | {"when-0-answer": ["stage=product", "stage=sold", ""]}
+        assert client.post(path, form_of(page) | two).status_code == 302
+        assert saved() == [{"field": "stage", "comparison": "in", "value": ["product", "sold"]}]
+        # An option that is taken away is named, with the question that waits for it, and nothing is lost.
+        path = "/calls/api-2026/build/form/fields/stage/"
+        sent = form_of(client.get(path).content.decode()) | {
+            "options-2-label_ko": "",
+            "options-2-label_en": "",
+        }
+        refused = client.post(path, sent)
+        assert refused.status_code == 422
+        told = "“Title” waits for “sold” as the answer to “Stage”, which does not offer it. Its options: Idea, Product."
+        assert told in text_of(refused)
+        path = "/calls/api-2026/build/form/"
+        sent = form_of(client.get(path).content.decode()) | {"do": "remove:stage"}
+        told = "“Title” waits for the answer to “stage”, and there is no such field. Keep that field"
+        assert told in text_of(client.post(path, sent))
+
+    def test_the_least_days_of_a_step_and_their_law_are_kept_and_shown(self, world: World) -> None:
+        world.published()
+        client = browser(world.officer)
+        path = "/calls/api-2026/build/steps/"
+        sent = form_of(client.get(path).content.decode())
+        wrong = client.post(path, sent | {"s-apply-least_days": "soon", "do": "save"})
+        assert "Days at least: Expected a whole number here." in text_of(wrong)
+        law = {"s-apply-least_days": "40", "s-apply-law": " Civil  Act, art. 157 ", "do": "save"}
+        assert client.post(path, sent | law).status_code == 302
+        first = selectors.draft(actor=world.officer, slug="api-2026").steps["steps"][0]
+        assert (first["least_days"], first["law"]) == (40, "Civil Act, art. 157")
+        made = world.round(budget_micro_won=won(20_000_000))
+        assert world.problems(made.id) == ["shorter_than_law"]
+        shown = text_of(client.get(f"/calls/api-2026/?round={made.number}"))
+        assert "at least 40 days (Civil Act, art. 157)" in shown
 
     def test_what_cannot_be_saved_stays_as_it_was_typed(self, world: World) -> None:
         world.filled()

@@ -76,3 +76,16 @@ def test_titles_follow_the_reader() -> None:
         assert shipped.template("small_request").title == "Small requests"
     with translation.override("ko"):
         assert shipped.template("small_request").title == "소액 즉시지원"
+
+
+def test_a_law_is_named_only_where_its_text_was_read() -> None:
+    named = {
+        (template.name, step.key, step.least_days, step.law)
+        for template in shipped.templates()
+        for step in template.graph.steps
+        if step.law or step.least_days
+    }
+    assert named == {
+        ("rnd", "application", 30, "국가연구개발혁신법 시행령 제9조제1항"),
+        ("rnd", "objection", 10, "국가연구개발혁신법 제14조제6항"),
+    }

@@ -48,7 +48,9 @@ FIT_BADGES: Mapping[str, tuple[Text, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class StepLine:
-    """One row of the steps in words. `ways` are (outcome, number, title) of what follows."""
+    """One row of the steps in words. `ways` are (outcome, number, title) of what follows; `least` is how long the step
+    lasts at least, and by which law.
+    """
 
     number: int
     key: str
@@ -56,6 +58,7 @@ class StepLine:
     kind: str
     when: str
     ends_at: datetime | None
+    least: str
     ways: tuple[tuple[str, int, str], ...]
 
 
@@ -70,6 +73,7 @@ def step_lines(graph: steps.Graph, round_: Any = None) -> list[StepLine]:
             kind=steps.kind_name(step.kind),
             when=_when(step),
             ends_at=step.closes_at or (round_.closes_at if round_ and step.kind == "application" else None),
+            least=_least(step),
             ways=tuple(
                 (steps.outcome_name(edge.outcome), number[edge.to], after.title)
                 for edge in step.edges
@@ -95,6 +99,14 @@ def _when(step: steps.Step) -> str:
         outcome = steps.outcome_name(step.expiry_outcome)
         text += ", " + gettext("then “%(outcome)s” by itself") % {"outcome": outcome}
     return text
+
+
+def _least(step: steps.Step) -> str:
+    """“at least 30 days (…Act, art. 9)”; the law alone where it names no number of days."""
+    if step.least_days is None:
+        return step.law
+    text = ngettext("at least %(n)s day", "at least %(n)s days", step.least_days) % {"n": step.least_days}
+    return f"{text} ({step.law})" if step.law else text
 
 
 def drawing(graph: steps.Graph) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The form of a call: its sections, and one field at a time."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -31,6 +32,9 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
 }
 SPARE_ROWS = 3
 MOST_ROWS = 120
+MOST_CONDITIONS = 4
+_OF_SEVERAL: Mapping[str, str] = {"is": "in", "is_not": "not_in"}
+_BETWEEN_NUMBERS = re.compile(r"[;\s]+|,\s+")
 
 
 def field_keys(content: Any) -> list[str]:
@@ -183,31 +187,43 @@ def _listed_options(text: str) -> list[dict[str, Any]]:
 def _conditions(content: Any, sent: QueryDict) -> list[dict[str, Any]]:
     found = []
     kinds = {one["key"]: one["kind"] for section in content["sections"] for one in section["fields"]}
-    for n in range(4):
+    for n in range(MOST_CONDITIONS):
         key, comparison = sent.get(f"when-{n}-field", ""), sent.get(f"when-{n}-comparison", "")
         if not key:
             continue
         condition: dict[str, Any] = {"field": key, "comparison": comparison}
         if comparison != "answered":
-            condition["value"] = _condition_value(
-                kinds.get(key, ""), comparison, sent.get(f"when-{n}-value", "")
-            )
+            values = _condition_values(key, kinds.get(key, ""), n, sent)
+            if len(values) > 1:
+                # Several answers with “is” can only mean “is one of”.
+                comparison = condition["comparison"] = _OF_SEVERAL.get(comparison, comparison)
+            several = comparison in _OF_SEVERAL.values() or len(values) > 1
+            condition["value"] = values if several else (values[0] if values else "")
         found.append(condition)
     return found
 
 
-def _condition_value(kind: str, comparison: str, text: str) -> Any:
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    typed: Sequence[Any]
-    if kind in {"yes_no", "consent"}:
-        typed = [
-            {"yes": True, "true": True, "예": True, "no": False, "false": False, "아니요": False}.get(
-                part, part
-            )
-            for part in parts
-        ]
-    elif kind in {"choice", "choices"}:
-        typed = parts
-    else:
-        typed = [number(text)]
-    return list(typed) if comparison in {"in", "not_in"} else (typed[0] if typed else "")
+def _condition_values(key: str, kind: str, n: int, sent: QueryDict) -> list[Any]:
+    """What the answer is compared with: options that were chosen from the list, numbers that were typed."""
+    if kind in {"choice", "choices", "yes_no", "consent"}:
+        chosen = [one for one in sent.getlist(f"when-{n}-answer") if one]
+        # An option of another question is kept as it was sent, for the reader to refuse by name.
+        own = [one.removeprefix(f"{key}=") for one in chosen]
+        words = {"yes": True, "no": False} if kind in {"yes_no", "consent"} else {}
+        return list(dict.fromkeys(words.get(one, one) for one in own))
+    return [number(part) for part in _BETWEEN_NUMBERS.split(sent.get(f"when-{n}-value", "").strip()) if part]
+
+
+def answers_offered(content: Any, but: str) -> list[tuple[str, Any, list[tuple[str, Any]]]]:
+    """Questions whose answers are chosen: (key, label, [(option's key, label)]), for conditions of the field `but`."""
+    found: list[tuple[str, Any, list[tuple[str, Any]]]] = []
+    for section in content["sections"]:
+        for one in section["fields"]:
+            if one["key"] == but:
+                continue
+            if one["kind"] in {"yes_no", "consent"}:
+                found.append((one["key"], one["label"], [("yes", ""), ("no", "")]))
+            elif one["kind"] in {"choice", "choices"}:
+                options = [(row["key"], row["label"]) for row in one.get("options", [])]
+                found.append((one["key"], one["label"], options))
+    return found

@@ -33,7 +33,9 @@ def _step(one: dict[str, Any], sent: Mapping[str, str]) -> dict[str, Any]:
     if f"{name}-there" not in sent:
         return one
     set_or_drop(one, "title", words(sent, f"{name}-title"))
-    set_or_drop(one, "days", number(sent.get(f"{name}-days", "")))
+    for days in ("days", "least_days"):
+        set_or_drop(one, days, number(sent.get(f"{name}-{days}", "")))
+    set_or_drop(one, "law", " ".join(sent.get(f"{name}-law", "").split()))
     for moment in ("opens_at", "closes_at"):
         set_or_drop(one, moment, _moment(sent.get(f"{name}-{moment}", "")))
     if sent.get(f"{name}-on_expiry") == "advance":

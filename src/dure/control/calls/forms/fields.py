@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext, pgettext_lazy
 
+from dure.control.calls.forms.conditions import check_conditions
 from dure.control.calls.reading import MAX_DEPTH, Fields, Reader, in_language
 from dure.control.foundation.errors import Text
 
@@ -221,7 +222,7 @@ def parse(data: Any) -> Form:
         reader.no_repeats([(one.key, path) for one, path in placed])
         if len(placed) > MAX_FIELDS:
             reader.note("sections", gettext("At most %(most)s fields, please.") % {"most": MAX_FIELDS})
-        _check_conditions(reader, placed)
+        check_conditions(reader, placed)
     reader.finish("form_malformed")
     return Form(sections)
 
@@ -426,93 +427,3 @@ def _condition(reader: Reader, data: Any, path: str) -> Condition | None:
         )
         return None
     return Condition(key, comparison, tuple(value) if isinstance(value, list | tuple) else value)
-
-
-#: How the answer of each kind may be asked about; other kinds only by `answered`.
-_ASKABLE: Mapping[str, tuple[str, ...]] = {
-    "choice": ("is", "is_not", "in", "not_in"),
-    "choices": ("is", "is_not", "in", "not_in"),
-    "yes_no": ("is", "is_not"),
-    "consent": ("is", "is_not"),
-    "whole_number": ("is", "is_not", "in", "not_in", "at_least", "at_most"),
-    "won": ("is", "is_not", "at_least", "at_most"),
-    "percentage": ("is", "is_not", "at_least", "at_most"),
-    "budget": ("at_least", "at_most"),
-}
-
-
-def _check_conditions(reader: Reader, placed: list[tuple[Field, str]]) -> None:
-    known = {one.key: one for one, _ in placed}
-    for one, path in placed:
-        for number, condition in enumerate(one.when):
-            at = f"{path}.when[{number}]" if len(one.when) > 1 else f"{path}.when"
-            other = known.get(condition.field)
-            if other is None:
-                reader.note(f"{at}.field", gettext("There is no field “%(key)s”.") % {"key": condition.field})
-                continue
-            if condition.comparison != "answered" and condition.comparison not in _ASKABLE.get(
-                other.kind, ()
-            ):
-                reader.note(
-                    f"{at}.comparison",
-                    gettext("“%(field)s” cannot be compared so.") % {"field": other.label},
-                    gettext("Known: %(options)s.")
-                    % {"options": ", ".join((*_ASKABLE.get(other.kind, ()), "answered"))},
-                )
-            else:
-                _check_value(reader, f"{at}.value", other, condition)
-    circle = _circle(known)
-    if circle:
-        labels = " → ".join(known[key].label for key in circle)
-        path = next(path for one, path in placed if one.key == circle[0])
-        reader.note(
-            f"{path}.when",
-            gettext("These fields wait for each other, so none is ever shown: %(fields)s.")
-            % {"fields": labels},
-            gettext("Remove one of the conditions."),
-        )
-
-
-def _check_value(reader: Reader, path: str, other: Field, condition: Condition) -> None:
-    values = condition.value if isinstance(condition.value, tuple) else (condition.value,)
-    if condition.comparison == "answered":
-        return
-    if other.kind in {"choice", "choices"}:
-        options = [option.key for option in other.options]
-        fits = all(isinstance(value, str) and value in options for value in values)
-    elif other.kind in {"yes_no", "consent"}:
-        fits = all(isinstance(value, bool) for value in values)
-    else:
-        fits = all(isinstance(value, int) and not isinstance(value, bool) for value in values)
-    if not fits or not values:
-        reader.note(path, gettext("This is no answer to “%(field)s”.") % {"field": other.label})
-
-
-def _circle(known: Mapping[str, Field]) -> list[str]:
-    """Keys of fields that depend on each other in a circle, the first also last; empty when there is none."""
-    state: dict[str, int] = {}
-    for root in known:
-        trail: list[str] = []
-        stack: list[tuple[str, Iterator[str]]] = []
-        if root in state:
-            continue
-        state[root] = 1
-        trail.append(root)
-        stack.append((root, iter([one.field for one in known[root].when])))
-        while stack:
-            key, ahead = stack[-1]
-            for onward in ahead:
-                if onward not in known:
-                    continue
-                if state.get(onward) == 1:
-                    return [*trail[trail.index(onward) :], onward]
-                if onward not in state:
-                    state[onward] = 1
-                    trail.append(onward)
-                    stack.append((onward, iter([one.field for one in known[onward].when])))
-                    break
-            else:
-                state[key] = 2
-                trail.pop()
-                stack.pop()
-    return []

@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_lazy, pgettext
 
 from dure.control.calls import (
     answering,
@@ -122,7 +122,12 @@ def _steps_context(content: Any, view: selectors.CallView, mistakes: tuple[Mista
                     (outcome, steps.outcome_name(outcome), outcome in needed, ways.get(outcome, ""))
                     for outcome in steps.outcomes_of(item["kind"])
                 ],
-                "mistakes": [one for one in mistakes if one.path.startswith(f"steps[{place}]")],
+                "mistakes": [
+                    (_STEP_PARTS.get(_part(one.path), ""), one)
+                    for one in mistakes
+                    if one.path.startswith(f"steps[{place}]")
+                ],
+                "wrong": {_part(one.path) for one in mistakes if one.path.startswith(f"steps[{place}]")},
                 "problems": [one for one in problems if one.step == item["key"]],
             }
         )
@@ -133,6 +138,22 @@ def _steps_context(content: Any, view: selectors.CallView, mistakes: tuple[Mista
         "general": [one for one in problems if not one.step],
         "problem_count": len(problems),
     }
+
+
+_STEP_PARTS = {
+    "title": gettext_lazy("Name"),
+    "days": gettext_lazy("Days"),
+    "least_days": gettext_lazy("Days at least"),
+    "law": gettext_lazy("By which law or rule"),
+    "opens_at": gettext_lazy("or begins"),
+    "closes_at": gettext_lazy("and ends"),
+    "expiry_outcome": gettext_lazy("When the time is over"),
+}
+
+
+def _part(path: str) -> str:
+    """`least_days` of `steps[3].least_days`."""
+    return path.partition(".")[2].partition(".")[0].partition("[")[0]
 
 
 def _step_title(item: dict[str, Any]) -> str:
@@ -165,7 +186,7 @@ def fields(request: Request, slug: str) -> HttpResponse:
     if request.method == "POST":
         made, added = form_parts.arranged(content, request.POST)
         mistakes, refusal = _save_form(request, slug, made)
-        refusal = refusal or " ".join(one.message for one in mistakes)
+        refusal = refusal or " ".join(f"{one.message} {one.remedy}".strip() for one in mistakes)
         if not refusal:
             if added:
                 return redirect("calls:field", slug, added)
@@ -236,6 +257,7 @@ def _field_context(content: Any, at: int, place: int) -> dict[str, Any]:
     ]
     when = one.get("when") or []
     when = [when] if isinstance(when, dict) else list(when)
+    offered = form_parts.answers_offered(content, one["key"])
     return {
         "field": one,
         "kind_name": forms.kind_name(one["kind"]),
@@ -249,7 +271,7 @@ def _field_context(content: Any, at: int, place: int) -> dict[str, Any]:
         else "",
         "section_key": content["sections"][at]["key"],
         "sections": [(item["key"], item["title"]) for item in content["sections"]],
-        "conditions": [*map(_condition_shown, when), {}][:4],
+        "conditions": [_condition_shown(item, offered) for item in [*when, {}][: form_parts.MOST_CONDITIONS]],
         "others": [
             (other["key"], other["label"])
             for item in content["sections"]
@@ -265,11 +287,35 @@ def _option_line(option: dict[str, Any]) -> str:
     return f"{label.get('ko', '')} = {label.get('en', '')}" if isinstance(label, dict) else str(label)
 
 
-def _condition_shown(condition: dict[str, Any]) -> dict[str, Any]:
+def _condition_shown(
+    condition: dict[str, Any], offered: list[tuple[str, Any, list[tuple[str, Any]]]]
+) -> dict[str, Any]:
+    """A condition with what its page needs: a list of choices for each value and one more, and the numbers as text.
+
+    A choice is a list of (question, [(value, label, chosen)]); what is offered no more stays to be seen.
+    """
     value = condition.get("value")
-    many = value if isinstance(value, list) else [] if value is None else [value]
-    words = [("yes" if one else "no") if isinstance(one, bool) else str(one) for one in many]
-    return {**condition, "text": ", ".join(words)}
+    many = value if isinstance(value, list) else [] if value in (None, "") else [value]
+    texts = [("yes" if one else "no") if isinstance(one, bool) else str(one) for one in many]
+    names = {"yes": pgettext("answer", "yes"), "no": pgettext("answer", "no")}
+    known = {f"{key}={option}" for key, _label, options in offered for option, _name in options}
+    chosen = []
+    for text in [*texts, ""]:
+        sent = text if "=" in text else f"{condition.get('field', '')}={text}"
+        groups = [
+            (
+                key,
+                label,
+                [
+                    (f"{key}={option}", name or names.get(option, option), f"{key}={option}" == sent)
+                    for option, name in options
+                ],
+            )
+            for key, label, options in offered
+        ]
+        chosen.append((groups, text if text and sent not in known else ""))
+    is_number = condition.get("field") not in {key for key, _label, _options in offered}
+    return {**condition, "number": ", ".join(texts) if is_number else "", "chosen": chosen}
 
 
 @requires(*OFFICERS)
@@ -350,7 +396,7 @@ def rules(request: Request, slug: str) -> HttpResponse:
     if request.method == "POST":
         made, added = rule_tree.arranged(content, request.POST)
         mistakes, refusal = _save_rules(request, slug, made)
-        refusal = refusal or " ".join(one.message for one in mistakes)
+        refusal = refusal or " ".join(f"{one.message} {one.remedy}".strip() for one in mistakes)
         if not refusal:
             if added:
                 return redirect("calls:requirement", slug, added)

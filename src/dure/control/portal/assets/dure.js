@@ -121,6 +121,31 @@
     hint.classList.toggle("problem", count > Number(event.target.dataset.mostLength));
   });
 
+  // A budget's total follows what is typed; the server says it again when the page is saved.
+  document.addEventListener("input", (event) => {
+    const [, name] = (event.target.name || "").match(/^(f-.+)-[0-9]+-won$/) || [];
+    const total = name && document.querySelector(`[data-total-of="${name}"]`);
+    if (!total) return;
+    const typed = [...document.querySelectorAll(`[name^="${name}-"][name$="-won"]`)].map((one) => one.value.replace(/[,\s]/g, ""));
+    const won = typed.filter((one) => /^[0-9]{1,15}$/.test(one)).reduce((sum, one) => sum + BigInt(one), 0n);
+    total.textContent = total.textContent.replace(/[0-9,]+/, won.toLocaleString("en"));
+  });
+  // Of a condition only what its question can answer is offered.
+  const narrow = (row) => {
+    const key = row.querySelector("[data-question]").value;
+    const offered = key && row.querySelector(`optgroup[data-of="${key}"]`);
+    for (const group of row.querySelectorAll("optgroup")) group.hidden = group.disabled = Boolean(key) && group.dataset.of !== key;
+    for (const label of row.querySelectorAll("[data-offered]")) label.hidden = !offered;
+    row.querySelector("[data-number]").hidden = !key || Boolean(offered);
+  };
+  document.querySelectorAll("[data-condition]").forEach(narrow);
+  document.addEventListener("change", (event) => {
+    if (!event.target.matches("[data-question]")) return;
+    const row = event.target.closest("[data-condition]");
+    for (const select of row.querySelectorAll("[data-offered] select")) select.value = "";
+    narrow(row);
+  });
+
   // Passkeys: what the page (or the address of its form) offers goes to the device, and its answer into the form.
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-passkey]");
