@@ -24,9 +24,12 @@ from uuid import UUID
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+import psycopg
+
 from chaos import checks
 from chaos.clients import Client, Drawer, Seen
 from chaos.clock import Clock
+from chaos.limits import ALLOTTED, DATABASE_TROUBLES, SLOTS_HELD, Watch
 from chaos.line import Line
 from chaos.site import Disk, Money, Node, Provider, Server, alive, copy_evidence
 from chaos.trouble import WEIGHTS, Trouble, draw_plan
@@ -68,6 +71,7 @@ class Chaos:
         self.slowest_refusal = 0.0
         self.differences: list[str] = []
         self.log_read = 0
+        self.watch = Watch(self.money.limits)
         _set_up_django(database)
 
     def close(self) -> None:
@@ -100,6 +104,7 @@ class Chaos:
             clock=self.clock.step,
         )
         seen: list[Seen] = []
+        began = time.time()
         ends_at = time.monotonic() + options.seconds
         clients = [
             Client(
@@ -109,17 +114,26 @@ class Chaos:
             )
             for client in range(options.clients)
         ]
+        over_allotted: set[str] = set()
+        away = bool(DATABASE_TROUBLES & {name for _, name in plan})
+        looking = asyncio.create_task(self._look_at_allotments(over_allotted, away=away))
         await asyncio.gather(
             trouble.carry_out(plan, lambda: False),
             *(client.run(lambda: time.monotonic() >= ends_at) for client in clients),
         )
-        found = await asyncio.to_thread(self._settle)
+        looking.cancel()
+        await asyncio.wait((looking,))
+        found = sorted(over_allotted) + await asyncio.to_thread(self._settle)
+        ended = time.time()
+        if number % REST_EVERY == 0:
+            found += await asyncio.to_thread(self._slots_back)
         rest = not found and (number % REST_EVERY == 0 or number == options.first + options.cycles - 1)
         if rest:
             found += await asyncio.to_thread(self._come_to_rest)
         records = self._new_records()
         entries = await asyncio.to_thread(self.provider.new_entries)
         found += checks.compare(seen, entries, records, self._circumstances(trouble))
+        found += self.watch.cycle(seen, entries, records, began=began, ended=ended, troubles=trouble.done)
         found += checks.ledger(self.money.rows, self.money.granted, at_rest=rest)
         found += await asyncio.to_thread(_verify)
         found += self._complaints()
@@ -139,7 +153,7 @@ class Chaos:
             killed=frozenset(self.node.killed),
             told_to_end=frozenset(self.node.told_to_end),
             prices=self.money.prices,
-            big=frozenset(key.award for key in self.money.keys if key.size == "big"),
+            big=frozenset(key.award for key in self.money.keys if key.size in {"big", "limited"}),
             withdrawn="withdraw_award" in trouble.done,
         )
 
@@ -222,6 +236,34 @@ class Chaos:
                     f" {held} held, {own['open_requests']:g} requests and {own['open_streams']:g} streams open"
                 )
         return found
+
+    async def _look_at_allotments(self, over: set[str], *, away: bool) -> None:
+        """Ten times a second, over a connection of its own."""
+        connection: psycopg.AsyncConnection | None = None
+        try:
+            while True:
+                try:
+                    if connection is None or connection.closed:
+                        connection = await psycopg.AsyncConnection.connect(self.server.dsn, autocommit=True)
+                        await connection.execute("SET search_path = public")
+                    rows = await (await connection.execute(ALLOTTED)).fetchall()
+                except psycopg.Error:
+                    await asyncio.sleep(0.1)
+                    continue
+                over.update(self.watch.allotted(rows, away=away))
+                await asyncio.sleep(0.1)
+        finally:
+            if connection is not None:
+                await connection.close()
+
+    def _slots_back(self) -> list[str]:
+        """Nobody calls: what processes keep for the next call goes back, and the dead hold nothing."""
+        deadline = time.monotonic() + BALANCE_SECONDS
+        while held := self.money.rows(SLOTS_HELD):
+            if time.monotonic() > deadline:
+                return [f"{subject}: {amount} slots are held, and nothing runs" for subject, amount in held]
+            time.sleep(0.1)
+        return []
 
     def _come_to_rest(self) -> list[str]:
         """An orderly stop: everything posted, all escrow back, no journal left."""
@@ -310,6 +352,7 @@ async def run(chaos: Chaos) -> dict[str, object]:
         "records": dict(chaos.statuses),
         "refusals": dict(chaos.refused),
         "slowest_refusal_s": round(chaos.slowest_refusal, 2),
+        "most_of_limits": {kind: round(part, 2) for kind, part in chaos.watch.most.items()},
         "interrupted_short_tokens": chaos.relayed_beyond,
         "troubles": dict(chaos.troubles),
         "skipped": _impossible(chaos),

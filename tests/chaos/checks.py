@@ -20,7 +20,7 @@ REFUSALS = {
 }  # fmt: skip
 
 #: Codes of refusals before a call is admitted: no record, and the provider never hears of it.
-NOT_ADMITTED = {"insufficient_quota", "award_ended", "ledger_unavailable"}
+NOT_ADMITTED = {"insufficient_quota", "award_ended", "ledger_unavailable", "rate_limit_exceeded"}
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,8 @@ def _view_alone(view: Seen, about: Circumstances) -> list[str]:
             return [f"{what}: should have been refused as {view.ask.expect}"]
         if view.request_id and view.ask.expect:
             return [f"{what}: was refused and yet became request {view.request_id}"]
+        return []
+    if view.code == "rate_limit_exceeded" and view.status == 429 and view.ask.key.limits:
         return []
     if view.status >= 400 and view.code not in REFUSALS:
         return [f"{what}: refused for no reason that the script knows"]

@@ -7,6 +7,7 @@ later. The `user` field carries the script for the provider and the call's name;
 import asyncio
 import json
 import random
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
@@ -16,10 +17,21 @@ HANG_SECONDS = 40.0
 
 
 @dataclass(frozen=True)
+class Limited:
+    """A key or an award, by its id, and what it may use in a minute and at one time."""
+
+    subject: str
+    requests: int | None = None
+    tokens: int | None = None
+    concurrency: int | None = None
+
+
+@dataclass(frozen=True)
 class Key:
     secret: str
     award: str
-    size: str  # big | medium | small: how much money its award has
+    size: str  # big | medium | small | limited: how much money its award has; limited ones have plenty
+    limits: tuple[Limited, ...] = ()  # its own and its award's
 
 
 @dataclass
@@ -59,6 +71,7 @@ class Seen:
     usage: tuple[int, int, int] | None = None
     cost: int | None = None
     seconds: float = 0.0
+    asked: float = 0.0  # on the clock of the provider and the database
 
 
 class Drawer:
@@ -300,10 +313,11 @@ class Client:
             f"POST {ask.path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {ask.key.secret}\r\n"
             f"content-type: application/json\r\nx-request-id: mine\r\ncontent-length: {len(ask.body)}\r\n\r\n"
         ).encode()
+        seen.asked = time.time()
         self._writer.write(head + ask.body)
         again = None
         if ask.twice:
-            again = Seen(seen.call, ask)
+            again = Seen(seen.call, ask, asked=seen.asked)
             self._seen.append(again)
             self._writer.write(head + ask.body)
         hanging_up = None

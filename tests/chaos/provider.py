@@ -13,6 +13,7 @@ import asyncio
 import json
 import random
 import sys
+import time
 from dataclasses import asdict, dataclass
 
 TOKEN = "tok "
@@ -34,6 +35,8 @@ class Entry:
     broke: bool = False
     cut: bool = False
     over: bool = False
+    began: float = 0.0  # heard of it, and had sent all of it: seconds since 1970
+    ended: float = 0.0
 
 
 class Cut(Exception):
@@ -102,6 +105,7 @@ class Provider:
         script = Script(**json.loads(body["user"]))
         request_id = headers["x-request-id"]
         entry = Entry(request_id, script.call, script.kind, usage=script.usage, over=script.excess > 0)
+        entry.began = time.time()
         self.meter.append(entry)
         attempt = self._attempts[request_id] = self._attempts.get(request_id, 0) + 1
         answer = Answer(script, entry, body, path.rpartition("/v1/")[2], reader, writer)
@@ -287,6 +291,8 @@ class Answer:
     async def _write(self, data: bytes, *, last: bool = False) -> None:
         if self.reader.at_eof() or self.writer.transport.is_closing():
             raise Cut
+        if last and not self.entry.finished:
+            self.entry.ended = time.time()
         self.writer.write(data)
         self.entry.finished = self.entry.finished or last  # before waiting: it may have arrived already
         await self.writer.drain()

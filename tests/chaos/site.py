@@ -14,13 +14,15 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import msgspec
 import psycopg
 
-from chaos.clients import Key
+from chaos.clients import Key, Limited
 from dure.contracts.directory import AwardEntry, DeploymentEntry, KeyEntry, ModelEntry, Price
 from dure.contracts.ids import uuid7
 from gateway.database import Ledger, Postgres
@@ -333,6 +335,29 @@ def _free_port() -> int:
             return port
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Of an award or a key, before it has an id."""
+
+    requests: int | None = None
+    tokens: int | None = None
+    concurrency: int | None = None
+
+    def of(self, subject: str) -> Limited:
+        return Limited(subject, self.requests, self.tokens, self.concurrency)
+
+    def fields(self) -> dict[str, Any]:
+        """As the directory's entries have them."""
+        return {
+            "requests_per_minute": self.requests,
+            "tokens_per_minute": self.tokens,
+            "concurrency": self.concurrency,
+        }
+
+
+NO_LIMITS = Limits()
+
+
 class Money:
     """Awards, keys and prices, said to the ledger and the directory in SQL; survives the database's death."""
 
@@ -350,6 +375,10 @@ class Money:
         for size, micro_won, count in (("big", BIG, 2), ("medium", MEDIUM, 3), ("small", SMALL, 4)):
             for _ in range(count):
                 self._award(size, micro_won)
+        self._award(
+            "limited", BIG, Limits(requests=90, tokens=9_000, concurrency=4), Limits(concurrency=3), Limits()
+        )
+        self._award("limited", BIG, Limits(), Limits(requests=60, tokens=6_000, concurrency=3))
 
     def close(self) -> None:
         self._ledger.close()
@@ -363,28 +392,39 @@ class Money:
     def rows(self, statement: str, *parameters: object) -> list[tuple]:
         return self._ledger.connection.execute(statement, parameters or None).fetchall()
 
-    def _award(self, size: str, micro_won: int) -> None:
+    @property
+    def limits(self) -> set[Limited]:
+        return {limited for key in self.keys for limited in key.limits}
+
+    def _award(self, size: str, micro_won: int, limits: Limits = NO_LIMITS, *key_limits: Limits) -> None:
         award = self._ledger.grant(micro_won)
         self.granted[award] = micro_won
         if size == "small":
             self.small.append(award)
         entry = AwardEntry(
-            id=str(award), organisation=str(uuid7()), programme=str(self._ledger.book), valid_from=0
-        )
+            id=str(award), organisation=str(uuid7()), programme=str(self._ledger.book), valid_from=0,
+            **limits.fields(),
+        )  # fmt: skip
         self._entries[award] = entry
         self._publish("award", entry)
-        self.keys.append(Key(self._key(award, revoked=False), str(award), size))
+        for own in key_limits or (NO_LIMITS,):
+            secret, key_id = self._key(award, own, revoked=False)
+            both = (limits.of(str(award)), own.of(key_id))
+            kept = tuple(limited for limited in both if limited != Limited(limited.subject))
+            self.keys.append(Key(secret, str(award), size, kept))
         if size == "big":
-            self.revoked.append(self._key(award, revoked=True))
+            self.revoked.append(self._key(award, NO_LIMITS, revoked=True)[0])
 
-    def _key(self, award: UUID, *, revoked: bool) -> str:
+    def _key(self, award: UUID, limits: Limits, *, revoked: bool) -> tuple[str, str]:
         secret = f"dure-chaos{len(self.keys):03d}-{uuid7().hex}"
         digest = hashlib.sha256(secret.encode()).hexdigest()
-        entry = KeyEntry(id=str(uuid7()), digest=digest, award=str(award), prefix=secret[:13])
+        entry = KeyEntry(
+            id=str(uuid7()), digest=digest, award=str(award), prefix=secret[:13], **limits.fields()
+        )
         self._publish("key", entry)
         if revoked:
             self._ledger.publish("key", entry.id, None)
-        return secret
+        return secret, entry.id
 
     def _offer(self, provider_port: int) -> None:
         provider = str(uuid7())

@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 
 from chaos.checks import Circumstances, Record, compare, ledger
-from chaos.clients import Ask, Drawer, Key, Seen
+from chaos.clients import Ask, Drawer, Key, Limited, Seen
+from chaos.limits import Watch
 from chaos.provider import Entry, Script
 from chaos.trouble import WEIGHTS, draw_plan
 from dure.contracts.ids import uuid7
@@ -158,3 +159,79 @@ def test_the_same_seed_draws_the_same_plan_and_the_same_calls():
     keys = [Key("dure-a", str(UUID(int=1)), "big"), Key("dure-b", str(UUID(int=2)), "small")]
     first, second = (Drawer("7/3/1", keys, ["dure-r"], ["m"]) for _ in range(2))
     assert [first.draw() for _ in range(50)] == [second.draw() for _ in range(50)]
+
+
+# Limits
+
+LIMITED = Limited(str(AWARD), requests=3, tokens=100, concurrency=2)
+
+
+def limited_calls(count: int, *, at: float = 60.0, apart: float = 0.1, lasting: float = 0.05, **changes):
+    """Calls of one limited key, one after another: what the clients, the provider and the ledger say."""
+    seen, entries, records = [], [], []
+    for number in range(count):
+        began = at + number * apart
+        request = uuid7()
+        key = Key("dure-secret", str(AWARD), "limited", (LIMITED,))
+        seen.append(view(request_id=str(request), ask=ask(key=key), asked=began - 0.01))
+        entries.append(entry(request_id=str(request), began=began, ended=began + lasting))
+        records.append(record(request_id=request, **changes))
+    return seen, entries, records
+
+
+def watched(*calls, troubles=()) -> list[str]:
+    watch = Watch([LIMITED])
+    return [
+        difference
+        for seen, entries, records in calls
+        for difference in watch.cycle(seen, entries, records, began=60.0, ended=70.0, troubles=troubles)
+    ]
+
+
+def test_a_limit_that_is_kept():
+    assert watched(limited_calls(3, at=61.0)) == []
+    # One more in the minute after, and one of which nobody can say in which minute it was admitted.
+    assert watched(limited_calls(3, at=61.0), limited_calls(1, at=121.0), limited_calls(1, at=120.005)) == []
+    assert watched(limited_calls(5, at=61.0, status="failed")) == []
+
+
+def test_a_minute_that_has_more_than_its_limit_is_told_once():
+    said = [
+        f"{AWARD}: 4 requests in minute 1, the limit is 3",
+        f"{AWARD}: 116 tokens in minute 1, the limit is 100",
+    ]
+    assert watched(limited_calls(2, at=61.0), limited_calls(2, at=65.0)) == said
+    assert watched(limited_calls(4, at=61.0), limited_calls(1, at=69.0)) == said
+
+
+def test_without_the_database_a_minute_may_have_twice_its_limit():
+    assert watched(limited_calls(6, at=61.0), troubles=["kill_postgres"]) == []
+    assert watched(limited_calls(7, at=61.0), troubles=["kill_postgres"])
+    assert watched(limited_calls(6, at=61.0), troubles=["kill_worker"])
+
+
+def test_calls_at_one_time():
+    assert watched(limited_calls(2, at=61.0, lasting=9.0)) == []
+    assert watched(limited_calls(3, at=61.0, lasting=0.15)) == []
+    assert watched(limited_calls(3, at=61.0, lasting=0.25)) == [
+        f"{AWARD}: 3 calls at one time, the limit is 2"
+    ]
+
+
+def test_what_was_handed_out_is_compared_too():
+    watch = Watch([LIMITED])
+    assert (
+        watch.allotted([(AWARD, "slots", 2), (AWARD, "requests", 3), (AWARD, "tokens", 100)], away=False)
+        == []
+    )
+    assert watch.allotted([(AWARD, "slots", 3)], away=False) == [
+        f"{AWARD}: 3 slots are allotted, the limit is 2"
+    ]
+    assert watch.allotted([(AWARD, "requests", 6)], away=True) == []
+
+
+def test_only_a_limited_key_may_be_told_that_it_asks_too_often():
+    told = Seen("1", ask(), status=429, code="rate_limit_exceeded")
+    assert "refused for no reason" in " ".join(compare([told], [], [], ABOUT))
+    key = Key("dure-secret", str(AWARD), "limited", (LIMITED,))
+    assert compare([replace(told, ask=ask(key=key))], [], [], ABOUT) == []
