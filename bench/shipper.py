@@ -1,10 +1,12 @@
 """How fast one shipper brings a journal into PostgreSQL.
 
     .venv/bin/python bench/shipper.py [--records 400000] [--awards 1000] [--folders 1] [--batch 25000]
+    .venv/bin/python bench/shipper.py --doors json,columns --rounds 3 [--history 5000000]
 
 Starts a PostgreSQL of its own, grants the awards, writes journals as a gateway process would (opened and
 closed for each call), and times one shipper process from its start to the last record posted. Decoding
-alone is timed too. Everything is checked: as many records as were written, and the money adds up.
+alone is timed too. With several doors it takes turns and says the ratio; with a history the table of records
+is that long before the first. Everything is checked: as many records as were written, and the money adds up.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import json
 import os
 import random
 import resource
+import statistics
 import sys
 import tempfile
 import time
@@ -25,9 +28,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from dure.contracts import gateway_api
 from dure.contracts.ids import uuid7
 from dure.contracts.usage import UsageRecord
+from dure.gateway.app import shipper as shipper_module
 from dure.gateway.app.shipper import Shipper, ShipperConfig
 from dure.gateway.io.journal import segment_path
 from dure.gateway.io.journal_tail import JournalTail
+from dure.gateway.io.usage_poster import Batch
 from dure.gateway.protocol import journal
 from gateway.database import Ledger, Postgres, postgres
 
@@ -84,10 +89,39 @@ async def ship(config: ShipperConfig) -> None:
     await shipper.run()
 
 
-def run(server: Postgres, root: Path, options: argparse.Namespace) -> dict[str, object]:
+class JsonBatch(Batch):
+    """As gateways of earlier releases post."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._writer = None
+
+
+DOORS = {"columns": Batch, "json": JsonBatch}
+
+#: Calls of the last thirty days, in the order of their ids, over the awards at random.
+HISTORY = """
+INSERT INTO settlement_usagerecord (request_id, closed_at, opened_at, process_id, sequence, award_id, key_id, model,
+    deployment_id, provider_id, price_id, endpoint, status, http_status, streamed, estimated, input_tokens, output_tokens,
+    cached_tokens, cost_micro_won, uncovered_micro_won, attempts, error_code)
+SELECT uuidv7(at - now()), at, at, %(process)s, n, (%(awards)s::uuid[])[1 + (random() * (cardinality(%(awards)s::uuid[]) - 1))::int],
+    %(process)s, 'hyperscale-32b', %(process)s, %(process)s, %(process)s, 'chat.completions', 'completed', 200, true, false,
+    38, 12, 0, 0, 0, 1, ''
+FROM (SELECT n, now() - interval '30 days' * (1 - n / %(count)s::float8) AS at FROM generate_series(1, %(count)s) n) past
+"""
+
+
+def run(
+    server: Postgres, root: Path, options: argparse.Namespace, door: str = "columns"
+) -> dict[str, object]:
+    shipper_module.Batch = DOORS[door]  # type: ignore[misc]
     ledger = Ledger(server.dsn)
     per_folder = options.records // options.folders
     awards = [ledger.grant(options.records * COST * 2) for _ in range(options.awards)]
+    if options.history:
+        ledger.connection.execute(HISTORY, {"process": uuid7(), "awards": awards, "count": options.history})
+        ledger.connection.execute("VACUUM ANALYZE settlement_usagerecord")
+        options.history = 0
     processes = [uuid7() for _ in range(options.folders)]
     journal_bytes = 0
     for number, process in enumerate(processes):
@@ -110,13 +144,14 @@ def run(server: Postgres, root: Path, options: argparse.Namespace) -> dict[str, 
     )
     seconds = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_SELF)
-    posted = len(ledger.usage())
+    posted = sum(len(ledger.usage(process)) for process in processes)
     assert posted == per_folder * options.folders, posted
     assert all(ledger.finished(process) for process in processes)
     left = sum(ledger.balance(award, "award") for award in awards)
     assert left == options.awards * options.records * COST * 2 - posted * COST
     ledger.close()
     return {
+        "door": door,
         "records": posted,
         "awards": options.awards,
         "folders": options.folders,
@@ -139,15 +174,35 @@ def main() -> None:
     parser.add_argument("--awards", type=int, default=1000)
     parser.add_argument("--folders", type=int, default=1)
     parser.add_argument("--batch", type=int, default=25_000)
+    parser.add_argument("--doors", default="columns", help="of columns and json, which take turns")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument(
+        "--history", type=int, default=0, help="records in the table before the first is posted"
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as root, postgres() as server:
-        figures = run(server, Path(root), options)
+    runs: list[dict[str, object]] = []
+    with postgres() as server:
+        for _ in range(options.rounds):
+            for door in options.doors.split(","):
+                with tempfile.TemporaryDirectory() as root:
+                    runs.append(run(server, Path(root), options, door))
+                print(json.dumps(runs[-1]), file=sys.stderr)
+    rates = {
+        door: [float(str(figures["records_per_s"])) for figures in runs if figures["door"] == door]
+        for door in options.doors.split(",")
+    }
     if options.json:
-        print(json.dumps(figures))
-    else:
-        for name, value in figures.items():
-            print(f"{name:28} {value:>12,}" if isinstance(value, int) else f"{name:28} {value:>12}")
+        print(json.dumps(runs))
+        return
+    for name in runs[-1]:
+        print(f"{name:28}" + "".join(f" {figures[name]!s:>12}" for figures in runs))
+    first, *others = rates
+    for door in others:
+        ratios = [after / before for before, after in zip(rates[first], rates[door], strict=True)]
+        print(
+            f"{door} to {first}: median {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        )
 
 
 if __name__ == "__main__":
