@@ -4,7 +4,7 @@
     .venv/bin/python bench/pages.py --applications 2000 --rounds 5 --only desk
 
 Its own PostgreSQL in a folder of its own. In it is what the browser's tests look at (`tests/browser/seed.py`), with
-dozens of everything around it (`tests/browser/crowd.py`) and a nation beside it (`bench/population.py`), asked through
+fifteen of everything around it (`tests/browser/crowd.py`) and a nation beside it (`bench/population.py`), asked through
 Django's test client: what is timed is the server's work for a page, without the network. The pages are those of
 `tests/browser/routes.py`, and lists as they are asked for where they are long.
 
@@ -72,7 +72,7 @@ def main() -> int:
     parser.add_argument("--awards", type=int, default=300)
     parser.add_argument("--calls", type=int, default=20_000)
     parser.add_argument(
-        "--around", type=int, default=40, help="of everything around the rows that pages show"
+        "--around", type=int, default=15, help="of everything around the rows that pages show"
     )
     parser.add_argument("--rounds", type=int, default=20, help="times that each page is asked for")
     parser.add_argument("--only", default="", help="pages whose name matches")
