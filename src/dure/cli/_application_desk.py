@@ -159,3 +159,36 @@ def export(out: Path, **filters: Any) -> None:
     if workbook := getattr(response, "file_to_stream", None):
         workbook.close()
     click.echo(f"{len(lines):,} applications: {out}")
+
+
+@click.command("desk")
+@_context.control_plane
+@_context.json_option
+def desk_(as_json: bool) -> None:
+    """The rounds in numbers: how many are where, and the money. Where something waits longest comes first."""
+    from dure.control.applications import desk
+    from dure.control.applications.api import DeskRoundOut
+
+    lines = desk.round_lines(actor=_context.operator())
+    if as_json:
+        _context.print_json_lines(DeskRoundOut.of(one).model_dump(mode="json") for one in lines)
+        return
+    _context.print_rows(
+        [
+            {
+                "call": one.round.call.slug,
+                "round": one.round.number,
+                "phase": one.round.phase,
+                "drafts": one.drafts,
+                "submitted": one.submitted,
+                "waiting": one.waiting,
+                "awarded": one.awarded,
+                "granted": _types.show_won(one.granted_micro_won),
+                "left": _types.show_won(one.left_micro_won),
+                "oldest": _types.show_moment(one.oldest_at) if one.oldest_at else "–",
+            }
+            for one in lines
+        ],
+        ["call", "round", "phase", "drafts", "submitted", "waiting", "awarded", "granted", "left", "oldest"],
+        empty="No round yet. Publish one with: dure calls publish",
+    )

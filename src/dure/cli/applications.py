@@ -8,7 +8,7 @@ from uuid import UUID
 import click
 
 from dure.cli import _context, _documents, _types
-from dure.cli._application_desk import advance, award, bulk, complete, decide, export, extend
+from dure.cli._application_desk import advance, award, bulk, complete, decide, desk_, export, extend
 from dure.cli._application_parts import as_filters, found, print_application, with_filters
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def applications() -> None:
     """Applications in rounds of calls. APPLICATION is a number such as 2026-000017, or an id."""
 
 
-for _command in (advance, award, bulk, complete, decide, export, extend):
+for _command in (advance, award, bulk, complete, decide, desk_, export, extend):
     applications.add_command(_command)
 
 

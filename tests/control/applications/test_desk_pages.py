@@ -1,5 +1,6 @@
 """The officer's desk: rounds in numbers, the board, several at once, and one application with what can be done."""
 
+import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,11 +11,14 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from dure.cli import _context
+from dure.cli.main import dure
 from dure.control.applications import selectors, services
 from dure.control.applications.models import Application
 from dure.control.applications.selectors import ApplicationView
 from dure.control.foundation import clock
 from dure.control.foundation.actors import Actor
+from dure.control.foundation.templatetags.dure_format import won as dure_won
 from dure.control.identity.middleware import SESSION_KEY
 from dure.control.identity.models import Person
 
@@ -88,6 +92,38 @@ def test_the_board_and_the_list_show_the_same(world: World, desk: Client) -> Non
         assert str(first.id) in shown.content.decode()
         assert str(second.id) in shown.content.decode()
     assert str(first.id) not in desk.get(board(first, "?q=nothing-like-this")).content.decode()
+
+
+def test_page_rest_and_command_line_have_the_same_figures(
+    world: World, desk: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, _second = two_at_the_decision(world)
+    services.decide(
+        actor=world.officer,
+        application_id=first.id,
+        outcome="accepted",
+        reason="",
+        granted_micro_won=won(2_000_000),
+    )
+    (line,) = desk.get("/api/v1/desk/rounds").json()
+    assert desk.get(f"/api/v1/desk/rounds/{first.round.id}").json() == line
+    assert {
+        name: line[name] for name in ("drafts", "submitted", "accepted", "refused", "awarded", "waiting")
+    } == {"drafts": 0, "submitted": 2, "accepted": 1, "refused": 0, "awarded": 0, "waiting": 2}
+    assert [(one["step"], one["waiting"]) for one in line["steps"]] == [("decide", 1), ("award", 1)]
+    assert line["granted_micro_won"] == won(2_000_000)
+    assert line["left_micro_won"] == line["budget_micro_won"] - won(2_000_000)
+    shown = text(desk.get("/desk/"))
+    asked, granted, left = (dure_won(line[f"{name}_micro_won"]) for name in ("asked", "granted", "left"))
+    assert f"Asked for {asked} · granted {granted} · left {left}" in shown
+    assert "2 wait past their submission" in shown
+    capsys.readouterr()
+    assert _context.run(dure, ["applications", "desk", "--json"]) == 0
+    same = json.loads(capsys.readouterr().out)
+    moments = {"closes_at", "oldest_at"}
+    assert {name: same[name] for name in line.keys() - moments} == {
+        name: line[name] for name in line.keys() - moments
+    }
 
 
 def test_a_draft_is_counted_and_never_shown(world: World, desk: Client) -> None:
@@ -310,6 +346,8 @@ def test_another_agencys_officers_and_applicants_see_nothing(
     client = browse(world.person(other, "officer"))
     assert client.get(board(view)).status_code == 404
     assert client.get(page(view)).status_code == 404
+    assert client.get("/api/v1/desk/rounds").json() == []
+    assert client.get(f"/api/v1/desk/rounds/{view.round.id}").status_code == 404
     assert bulk(client, view, "decide|reject|", view, confirmed="1", reason="x").status_code == 404
     assert text(client.get("/desk/")).count("API support") == 0
     assert browse(world.boss).get("/desk/").status_code == 403

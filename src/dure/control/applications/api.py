@@ -14,7 +14,7 @@ from ninja.files import UploadedFile
 from pydantic import AwareDatetime
 
 from dure.contracts.money import MICRO_WON_PER_WON
-from dure.control.applications import selectors, services
+from dure.control.applications import desk, selectors, services
 from dure.control.applications.timing import waited
 from dure.control.foundation import files
 from dure.control.foundation.actors import OFFICERS
@@ -233,6 +233,55 @@ class SubmittedOut(SubmissionOut):
     result: str
     application_state: str
     award_id: UUID | None
+
+
+class DeskStepOut(Schema):
+    """How many wait at a step of the round."""
+
+    step: str
+    title: str
+    waiting: int
+
+
+class DeskRoundOut(Schema):
+    """A round in numbers. `asked_micro_won` is what those ask for that wait; `waiting` leaves those out that are still
+    before their deadline."""
+
+    round_id: UUID
+    call: str
+    number: int
+    phase: str
+    closes_at: datetime | None
+    drafts: int
+    submitted: int
+    accepted: int
+    refused: int
+    awarded: int
+    waiting: int
+    steps: list[DeskStepOut]
+    budget_micro_won: int
+    asked_micro_won: int
+    granted_micro_won: int
+    left_micro_won: int
+    oldest_at: datetime | None
+    oldest_step: str
+
+    @classmethod
+    def of(cls, line: desk.RoundLine) -> "DeskRoundOut":
+        same = (
+            "drafts submitted accepted refused awarded waiting asked_micro_won granted_micro_won left_micro_won"
+            " oldest_at oldest_step"
+        ).split()
+        return cls(
+            round_id=line.round.id,
+            call=line.round.call.slug,
+            number=line.round.number,
+            phase=line.round.phase,
+            closes_at=line.round.closes_at,
+            steps=[DeskStepOut(step=step.key, title=step.title, waiting=many) for step, many in line.steps],
+            budget_micro_won=line.round.budget_micro_won,
+            **{name: getattr(line, name) for name in same},
+        )
 
 
 class DutyOut(Schema):
@@ -503,6 +552,20 @@ def bulk(request: Request, body: BulkIn) -> object:
         {"id": one.application_id, "done": one.done, "error": one.error.as_dict() if one.error else None}
         for one in results
     ]
+
+
+@router.get("/desk/rounds", response={200: list[DeskRoundOut], **ERRORS})
+@audience(*OFFICERS, "auditor")
+def list_desk_rounds(request: Request) -> object:
+    """The rounds that the caller decides on, in numbers; where something waits longest first."""
+    return [DeskRoundOut.of(line) for line in desk.round_lines(actor=actor_of(request))]
+
+
+@router.get("/desk/rounds/{round_id}", response={200: DeskRoundOut, **ERRORS})
+@audience(*OFFICERS, "auditor")
+def show_desk_round(request: Request, round_id: UUID) -> object:
+    """One round in numbers."""
+    return DeskRoundOut.of(desk.round_line(actor=actor_of(request), round_id=round_id))
 
 
 @router.get("/duties", response={200: list[DutyOut], **ERRORS})

@@ -15,6 +15,7 @@ from dure.control.calls import selectors as calls
 from dure.control.calls.selectors import RoundView
 from dure.control.calls.steps import Step
 from dure.control.foundation.actors import Actor
+from dure.control.foundation.errors import NotFound
 
 #: States in which an application stands at a step and waits for somebody.
 WAITING = frozenset({"submitted", "incomplete", "accepted"})
@@ -61,6 +62,14 @@ def round_lines(*, actor: Actor) -> list[RoundLine]:
     granted = selectors.granted_from_rounds(ids)
     lines = [_round_line(one, figures.get(one.id, []), granted.get(one.id, 0)) for one in rounds]
     return sorted(lines, key=lambda line: (line.oldest_at is None, line.oldest_at or line.round.read_at))
+
+
+def round_line(*, actor: Actor, round_id: UUID) -> RoundLine:
+    """One of them; raises `NotFound` for a round on which the actor does not decide."""
+    found = next((one for one in round_lines(actor=actor) if one.round.id == round_id), None)
+    if found is None:
+        raise NotFound(code="round_not_found")
+    return found
 
 
 def _round_line(round_: RoundView, figures: Sequence[dict[str, Any]], granted: int) -> RoundLine:
