@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from comparison.contenders import CONTENDERS, NotHere, Start
+from comparison.interpreter import build
 from comparison.load import Target, body, plain, streams
 from comparison.processes import allow_many_descriptors, end, free_port, python, wait_for
 
@@ -153,6 +154,7 @@ def machine() -> dict:
         "processor": model,
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "python_build": build(),
         "load_average": os.getloadavg()[0],
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
@@ -174,6 +176,7 @@ def middle(rounds: list[dict], figure: str) -> float | None:
 
 
 def show(report: dict) -> None:
+    print(f"Python {report['machine']['python']}, {report['machine']['python_build']}")
     columns = [
         ("requests/s", "plain", "requests_per_s", ",.0f"),
         ("CPU µs/request", "plain", "cpu_us_per_request", ",.1f"),

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import msgspec
+from comparison.interpreter import build
 from comparison.provider import Answers
 
 from dure.contracts.directory import AwardEntry, DeploymentEntry, KeyEntry, ModelEntry, Price
@@ -228,6 +229,7 @@ def main() -> None:
                 profiler.runcall(load, bench, 5000)
                 pstats.Stats(profiler).sort_stats("tottime").print_stats(options.profile)
             return
+        print(f"Python {sys.version.split()[0]}, {build()}")
         print(f"plain call  {min(plain(bench, 500) for _ in range(options.repetitions)) * 1e6:6.1f} µs")
         print(f"chunk       {min(chunks(bench, 1000) for _ in range(options.repetitions)) * 1e6:6.1f} µs")
 
