@@ -64,6 +64,8 @@ def pages(seed: dict[str, Any]) -> list[tuple[str, str, str]]:
         ("password-reset-sent", "", "/account/password/reset/done/"),
         ("account-connections", "startup", "/account/connections/"),
         ("sign-in-cancelled", "", "/account/oidc-cancelled/"),
+        ("task-count", "startup", "/tasks/count/"),
+        ("task-count-officer", "officer", "/tasks/count/"),
         ("home-live", "startup", "/home/live/"),
         ("home-live-officer", "officer", "/home/live/"),
         ("earnings-live", "provider", "/earnings/live/"),

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Verify signed receipts, and show the keys they are signed with.",
     ),
     "notices": ("dure.cli.notices:notices", "What people are told, in the portal and by mail."),
+    "duties": ("dure.cli.duties:duties", "What waits for a person, in every room."),
     "sources": ("dure.cli.sources:sources", "Public sources of money, and what became of it."),
     "programmes": ("dure.cli.programmes:programmes", "Programmes, their money and their terms."),
     "calls": ("dure.cli.calls:calls", "Calls, their rounds, and questions about them."),

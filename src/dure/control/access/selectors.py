@@ -21,6 +21,7 @@ __all__ = [
     "EntitlementView",
     "KeyView",
     "agencies_of",
+    "agency_by_award",
     "entitlement",
     "entitlement_view",
     "key",
@@ -180,6 +181,11 @@ def entitlement_view(row: Entitlement) -> EntitlementView:
 def agencies_of(*, award_ids: Collection[UUID]) -> set[UUID | None]:
     """Whose money these awards are; None stands for programmes without an agency."""
     return set(Entitlement.objects.filter(pk__in=award_ids).values_list("agency_id", flat=True))
+
+
+def agency_by_award(*, award_ids: Collection[UUID]) -> dict[UUID, UUID | None]:
+    """As `agencies_of`, one by one."""
+    return dict(Entitlement.objects.filter(pk__in=award_ids).values_list("pk", "agency_id"))
 
 
 def may_issue(*, actor: Actor, award_id: UUID) -> bool:

@@ -284,16 +284,6 @@ class DeskRoundOut(Schema):
         )
 
 
-class DutyOut(Schema):
-    kind: str
-    subject: str
-    detail: str
-    path: str
-    since: datetime
-    due_at: datetime | None
-    count: int
-
-
 @router.get("/applications", response={200: PageOut, **ERRORS})
 @audience("signed_in")
 def list_applications(
@@ -566,10 +556,3 @@ def list_desk_rounds(request: Request) -> object:
 def show_desk_round(request: Request, round_id: UUID) -> object:
     """One round in numbers."""
     return DeskRoundOut.of(desk.round_line(actor=actor_of(request), round_id=round_id))
-
-
-@router.get("/duties", response={200: list[DutyOut], **ERRORS})
-@audience("signed_in")
-def list_duties(request: Request) -> object:
-    """What waits for the caller, oldest first."""
-    return selectors.duties(actor=actor_of(request))

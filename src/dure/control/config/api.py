@@ -25,7 +25,7 @@ from dure.control.foundation.rest import check_audience, check_scope
 #: Rooms with a router, in the order their operations are documented.
 ROOMS = (
     *("identity", "catalogue", "programmes", "calls", "applications", "access", "settlement", "ledger"),
-    "foundation",
+    *("foundation", "portal"),
 )
 
 

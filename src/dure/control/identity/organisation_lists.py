@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 from django.core.paginator import Page, Paginator
-from django.db.models import F, Q, QuerySet
+from django.db.models import Count, F, Min, Q, QuerySet
 
 from dure.control.foundation import audit
 from dure.control.foundation.models import AuditEvent
@@ -56,11 +57,14 @@ class WaitingDocument:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How much waits for an officer: organisations, documents, ownership links."""
+    """How much waits for an officer: organisations, documents, ownership links; and since when the oldest of each."""
 
     organisations: int
     documents: int
     links: int
+    organisations_since: datetime | None = None
+    documents_since: datetime | None = None
+    links_since: datetime | None = None
 
     @property
     def total(self) -> int:
@@ -125,12 +129,17 @@ def waiting_links(*, limit: int = _SHOWN_BESIDE) -> list[LinkView]:
 
 
 def waiting() -> Waiting:
+    asked = Organisation.objects.filter(verification_state=facts.VerificationState.ASKED, active=True)
+    organisations = asked.aggregate(count=Count("pk"), since=Min("verification_asked_at"))
+    documents = _waiting_documents().aggregate(count=Count("pk"), since=Min("uploaded_at"))
+    links = _waiting_links().aggregate(count=Count("pk"), since=Min("declared_at"))
     return Waiting(
-        organisations=Organisation.objects.filter(
-            verification_state=facts.VerificationState.ASKED, active=True
-        ).count(),
-        documents=_waiting_documents().count(),
-        links=_waiting_links().count(),
+        organisations=organisations["count"],
+        documents=documents["count"],
+        links=links["count"],
+        organisations_since=organisations["since"],
+        documents_since=documents["since"],
+        links_since=links["since"],
     )
 
 

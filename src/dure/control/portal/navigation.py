@@ -69,6 +69,8 @@ class MenuItem:
     title: Promise
     url: str
     current: bool
+    #: Where the number beside it is asked for, after the page is there.
+    count_url: str = ""
 
 
 ENTRIES = (
@@ -105,5 +107,11 @@ def menu_for(actor: Actor, path: str) -> list[MenuItem]:
             url = reverse(entry.url_name)
         except NoReverseMatch:
             continue
-        items.append(MenuItem(entry.title, url, entry.section == section))
+        items.append(MenuItem(entry.title, url, entry.section == section, _count_url(entry, actor)))
     return items
+
+
+def _count_url(entry: Entry, actor: Actor) -> str:
+    if entry.section != "tasks":
+        return ""
+    return f"{reverse('portal:task_count')}?for={actor.organisation_id or ''}"

@@ -16,6 +16,7 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("home/live/", views.home_live, name="home_live"),
     path("tasks/", tasks.tasks, name="tasks"),
+    path("tasks/count/", tasks.count, name="task_count"),
     path("about/", views.about, name="about"),
     path("about/figures/", views.public_figures, name="public_figures"),
     path("language/", views.language, name="language"),

@@ -10,6 +10,7 @@ from dure.control.programmes.selectors.awards import (
     first_awards,
     keys_with_use,
 )
+from dure.control.programmes.selectors.own_duties import OwnContributionDuty, own_contribution_duties
 from dure.control.programmes.selectors.programmes import (
     agency_of,
     appropriations,
@@ -75,6 +76,7 @@ __all__ = [
     "EligibleUseView",
     "HomeTotals",
     "KeyUse",
+    "OwnContributionDuty",
     "OwnContributionView",
     "OwnPaymentView",
     "OwnRuleView",
@@ -105,6 +107,7 @@ __all__ = [
     "open_awards_count",
     "own_contribution",
     "own_contribution_bp",
+    "own_contribution_duties",
     "own_payments",
     "own_split",
     "own_waiting",
