@@ -155,7 +155,7 @@ def _calls(seed: dict) -> list[tuple[str, str, str]]:
         ("call-field-choice", "officer", "/calls/api-support-2027/build/form/fields/service_state/"),
         ("call-field-condition", "officer", "/calls/api-support-2027/build/form/fields/monthly_users/"),
         ("call-preview", "officer", draft + "form/preview/"),
-        ("call-versions", "officer", draft + "form/versions/"),
+        ("call-versions", "officer", draft + "versions/"),
         ("call-rules", "officer", draft + "rules/"),
         ("call-requirement", "officer", draft + "rules/research_unit/"),
         ("call-round", "officer", f"{draft}rounds/{rounds}/"),

@@ -255,6 +255,40 @@ form, rules, steps = map(_content, ("form", "rules", "steps"))
 
 @calls.command()
 @click.argument("slug")
+@click.argument("part", type=click.Choice(["form", "rules", "steps"]))
+@click.option("--old", default="", help="A version by name; default: the one before NEW.")
+@click.option("--new", default="", help="A version by name; default: the newest.")
+@_context.control_plane
+@_context.json_option
+def compare(slug: str, part: Any, old: str, new: str, as_json: bool) -> None:
+    """Say what was added, removed and changed in the form, rules or steps of the call SLUG.
+
+    Versions are numbers of the form and the rules, "draft" or "round-2" of the steps, and "source" for the call that it
+    was copied from.
+    """
+    from dataclasses import asdict
+
+    from dure.control.calls import comparing, selectors
+
+    found = selectors.comparison(actor=_context.operator(), slug=slug, part=part, old=old, new=new)
+    if as_json:
+        _context.print_json(asdict(found))
+        return
+    if found.old is None or found.new is None:
+        click.echo("nothing to compare yet")
+        return
+    click.echo(f"{found.old.title} -> {found.new.title}")
+    for one in found.differences:
+        click.echo(f"{comparing.CHANGE_NAMES[one.change]}: {_context.one_line(one.title)}")
+        for each in one.parts:
+            before, after = _context.one_line(each.before) or "-", _context.one_line(each.after) or "-"
+            click.echo(f"  {each.title}: {before} -> {after}")
+    if not found.differences:
+        click.echo("nothing differs")
+
+
+@calls.command()
+@click.argument("slug")
 @_context.control_plane
 @_context.json_option
 def export(slug: str, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from django.utils import translation
-from tests.control.calls.conftest import SYSTEM, World
+from tests.control.calls.conftest import RULES, SYSTEM, World
 
 from dure.cli._context import run
 from dure.cli.calls import calls
@@ -193,3 +193,19 @@ def test_an_expired_step_is_settled(dure: Command, world: World) -> None:
     assert dure("settle", round_.id, "apply", "--reason", "done") == "apply: handled\n"
     dure("settle", round_.id, "apply", "--reason", "again", status=1)
     assert "(step_is_settled)" in dure.said.err
+
+
+def test_what_changed_since_a_version_is_printed(dure: Command, world: World) -> None:
+    world.published()
+    services.save_rules(actor=world.officer, call_slug="api-2026", content=RULES[:1])
+    assert dure("compare", "api-2026", "rules") == (
+        "Version 1 -> Version 2\n"
+        "removed: Small or medium\n"
+        "  Name: Small or medium -> -\n"
+        "  asked for: kind of organisation: one of start-up, small or medium enterprise -> -\n"
+    )
+    assert dure("compare", "api-2026", "steps").endswith("nothing differs\n")
+    assert dure("compare", "api-2026", "form") == "nothing to compare yet\n"
+    assert json.loads(dure("compare", "api-2026", "rules", "--json"))["differences"][0]["change"] == "removed"
+    dure("compare", "api-2026", "rules", "--old", "9", status=1)
+    assert "There is no version “9”." in dure.said.err

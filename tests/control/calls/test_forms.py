@@ -328,34 +328,6 @@ class TestProgress:
         assert (found.answered, found.asked, found.percent, found.finished) == (1, 1, 99, False)
 
 
-class TestComparing:
-    def test_what_changed_between_two_versions(self) -> None:
-        old = form(field("stays", "text"), field("goes", "text"), field("changes", "text"))
-        new = forms.parse(
-            {
-                "sections": [
-                    {
-                        "key": "one",
-                        "title": "One",
-                        "fields": [field("changes", "text", required=True, most_length=9)],
-                    },
-                    {
-                        "key": "two",
-                        "title": "Two",
-                        "fields": [field("stays", "text"), field("comes", "date")],
-                    },
-                ]
-            }
-        )
-        assert [(one.key, one.change, one.what) for one in forms.compare(old, new)] == [
-            ("changes", "changed", ("required", "most_length")),
-            ("stays", "moved", ("Two",)),
-            ("comes", "added", ()),
-            ("goes", "removed", ()),
-        ]
-        assert forms.compare(new, new) == []
-
-
 _json = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats() | st.text(max_size=8),
     lambda inside: (

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from dure.control.calls import selectors, services, shipped
+from dure.control.calls import comparing, selectors, services, shipped
 from dure.control.calls.models import Call
 from dure.control.foundation import clock
 from dure.control.foundation.actors import Actor
@@ -212,7 +212,7 @@ class TestBuilding:
         from dure.control.calls import eligibility, forms, steps
 
         old, new = forms.parse(before.form.content), forms.parse(after.form.content)
-        assert forms.compare(old, new) == []
+        assert comparing.of_forms(old, new) == []
         assert new == old
         assert eligibility.parse(after.rules.content) == eligibility.parse(before.rules.content)
         assert steps.parse(after.steps) == steps.parse(before.steps)
@@ -363,6 +363,17 @@ class TestBuilding:
         sent = form_of(client.get(path).content.decode()) | {"do": "remove:stage"}
         told = "“Title” waits for the answer to “stage”, and there is no such field. Keep that field"
         assert told in text_of(client.post(path, sent))
+
+    def test_versions_are_shown_side_by_side(self, world: World) -> None:
+        world.published()
+        services.save_rules(actor=world.officer, call_slug="api-2026", content=RULES[:1])
+        client = browser(world.officer)
+        page = text_of(client.get("/calls/api-2026/build/versions/?part=rules"))
+        assert "From “Version 1” to “Version 2”" in page
+        assert "Small or medium removed" in page
+        for query in ("", "?part=steps", "?part=nonsense&old=x&new=y", "?part=rules&old=99"):
+            assert client.get(f"/calls/api-2026/build/versions/{query}").status_code == 200
+        assert browser(world.stranger).get("/calls/api-2026/build/versions/").status_code == 404
 
     def test_the_least_days_of_a_step_and_their_law_are_kept_and_shown(self, world: World) -> None:
         world.published()

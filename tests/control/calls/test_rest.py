@@ -196,3 +196,15 @@ def test_strange_input_is_answered(
     officer = call(world.officer)
     world.filled()
     assert officer(method, path, body)[0] < 500
+
+
+def test_two_versions_are_compared(world: World, call: Callable[..., Call]) -> None:
+    world.published()
+    officer = call(world.officer)
+    assert officer("PUT", "/calls/api-2026/contents/rules", {"content": RULES[:1]})[0] == 200
+    status, found = officer("GET", "/calls/api-2026/comparisons/rules?old=1&new=2")
+    assert (status, found["old"]["name"], found["new"]["name"]) == (200, "1", "2")
+    assert [(one["key"], one["change"]) for one in found["differences"]] == [("enterprise", "removed")]
+    status, refused = officer("GET", "/calls/api-2026/comparisons/rules?old=7")
+    assert (status, refused["error"]["code"]) == (422, "version_unknown")
+    assert call(world.stranger)("GET", "/calls/api-2026/comparisons/rules")[0] == 404

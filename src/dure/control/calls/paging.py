@@ -172,19 +172,6 @@ def matching(actor: Actor, requirements: Any) -> Any:
     return selectors.matching_organisations(actor=actor, content=eligibility.as_data(requirements))
 
 
-CONDITION_NAMES: Mapping[str, Text] = {
-    "is": pgettext_lazy("comparison", "is"),
-    "is_not": pgettext_lazy("comparison", "is not"),
-    "in": pgettext_lazy("comparison", "is one of"),
-    "not_in": pgettext_lazy("comparison", "is none of"),
-    "at_least": pgettext_lazy("comparison", "is at least"),
-    "at_most": pgettext_lazy("comparison", "is at most"),
-    "between": pgettext_lazy("comparison", "is between"),
-    "before": pgettext_lazy("comparison", "is before"),
-    "after": pgettext_lazy("comparison", "is after"),
-    "present": pgettext_lazy("comparison", "is there"),
-    "answered": pgettext_lazy("comparison", "is answered"),
-}
 COMMON_RULES: Mapping[str, Text] = {
     "kind": gettext_lazy("Kind of organisation"),
     "size": gettext_lazy("Size class"),

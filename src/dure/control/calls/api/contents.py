@@ -10,6 +10,7 @@ from dure.control.calls.api.common import router
 from dure.control.calls.api.schemas import (
     CallDocumentIn,
     CallOut,
+    ComparisonOut,
     ContentIn,
     MatchingIn,
     MatchingOut,
@@ -49,6 +50,15 @@ def save_content(
         return {"content": body.content, "digest": digest}
     save: Any = services.save_form if part == "form" else services.save_rules
     return save(actor=actor, call_slug=slug, content=body.content, base=body.base)
+
+
+@router.get("/calls/{slug}/comparisons/{part}", response={200: ComparisonOut, **ERRORS})
+@audience(*OFFICERS)
+def compare_contents(
+    request: Request, slug: str, part: Literal["form", "rules", "steps"], old: str = "", new: str = ""
+) -> object:
+    """What was added, removed and changed between two versions, in words; without names, since the one before."""
+    return selectors.comparison(actor=actor_of(request), slug=slug, part=part, old=old, new=new)
 
 
 @router.get("/call-documents/{slug}", response={200: dict[str, Any], **ERRORS})

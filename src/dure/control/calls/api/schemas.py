@@ -198,6 +198,40 @@ class VersionOut(Schema):
     frozen_at: datetime | None = None
 
 
+class ComparedVersionOut(Schema):
+    """`name` is how a version is asked for."""
+
+    name: str
+    title: str
+    changed_at: datetime | None
+    changed_by_name: str
+    frozen_at: datetime | None
+
+
+class ComparedPartOut(Schema):
+    """An empty text where there was or is nothing."""
+
+    name: str
+    title: str
+    before: str
+    after: str
+
+
+class ContentDifferenceOut(Schema):
+    key: str
+    title: str
+    change: str
+    parts: list[ComparedPartOut]
+
+
+class ComparisonOut(Schema):
+    part: str
+    versions: list[ComparedVersionOut]
+    old: ComparedVersionOut | None
+    new: ComparedVersionOut | None
+    differences: list[ContentDifferenceOut]
+
+
 class ContentIn(Schema):
     """`content` in the shape of docs/call-format.md. With `base`, nothing is written over that was saved meanwhile."""
 

@@ -1,4 +1,4 @@
-"""The form of a call: sections of typed fields, read from JSON, checked, counted, merged and compared."""
+"""The form of a call: sections of typed fields, read from JSON, checked, counted and merged."""
 
 from dure.control.calls.forms.checking import (
     Progress,
@@ -9,7 +9,6 @@ from dure.control.calls.forms.checking import (
     total,
     visible,
 )
-from dure.control.calls.forms.comparing import Difference, compare
 from dure.control.calls.forms.fields import (
     COLUMN_KINDS,
     KINDS,
@@ -34,7 +33,6 @@ __all__ = [
     "Column",
     "Condition",
     "Conflict",
-    "Difference",
     "Field",
     "Form",
     "Merged",
@@ -45,7 +43,6 @@ __all__ = [
     "SectionProgress",
     "as_data",
     "check",
-    "compare",
     "kind_name",
     "merge_answer",
     "merge_text",

@@ -16,6 +16,7 @@ from dure.control.calls.selectors.calls import (
     may_manage,
     timeline,
 )
+from dure.control.calls.selectors.comparing import COMPARED, Compared, ComparedVersion, Comparison, comparison
 from dure.control.calls.selectors.fitting import (
     Fit,
     Matching,
@@ -49,6 +50,7 @@ from dure.control.calls.selectors.versions import form_of, requirements_of
 from dure.control.calls.steps import following
 
 __all__ = [
+    "COMPARED",
     "MAX_PAGE_SIZE",
     "PAGE_SIZE",
     "PHASES",
@@ -57,6 +59,9 @@ __all__ = [
     "CallRef",
     "CallView",
     "ChangeView",
+    "Compared",
+    "ComparedVersion",
+    "Comparison",
     "Draft",
     "ExtensionView",
     "Fit",
@@ -70,6 +75,7 @@ __all__ = [
     "call",
     "call_refs",
     "calls",
+    "comparison",
     "database_now",
     "draft",
     "facts_of",

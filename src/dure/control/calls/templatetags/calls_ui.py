@@ -7,7 +7,7 @@ from django import template
 from django.utils.translation import gettext, gettext_lazy
 
 from dure.contracts.money import MICRO_WON_PER_WON
-from dure.control.calls import forms, paging
+from dure.control.calls import comparing, forms, paging
 from dure.control.calls.eligibility import Requirement, describe
 from dure.control.calls.eligibility.wording import shown_won
 from dure.control.calls.selectors.values import in_language
@@ -46,6 +46,14 @@ def fit_badge(state: str) -> Badge:
     return _badge(paging.FIT_BADGES.get(state), state)
 
 
+_CHANGE_STYLES = {"added": "bg-light-success", "removed": "bg-light-danger"}
+
+
+@register.filter
+def change_badge(change: str) -> Badge:
+    return Badge(comparing.CHANGE_NAMES.get(change, change), _CHANGE_STYLES.get(change, "bg-light-primary"))
+
+
 @register.filter
 def call_kind(kind: str) -> Any:
     return paging.KIND_NAMES.get(kind, kind)
@@ -75,7 +83,7 @@ def field_kind(kind: str) -> str:
 
 @register.filter
 def comparison_name(comparison: str) -> Any:
-    return paging.CONDITION_NAMES.get(comparison, comparison)
+    return comparing.CONDITION_NAMES.get(comparison, comparison)
 
 
 @register.filter

@@ -2,6 +2,7 @@
 saves what was typed and does what it says; what cannot be saved is shown beside what was typed."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -12,6 +13,7 @@ from django.utils.translation import gettext, gettext_lazy, pgettext
 
 from dure.control.calls import (
     answering,
+    comparing,
     eligibility,
     forms,
     meaning,
@@ -27,8 +29,8 @@ from dure.control.calls.reading import Malformed, Mistake, in_language
 from dure.control.calls.views.building import managed
 from dure.control.foundation import clock
 from dure.control.foundation.actors import OFFICERS
-from dure.control.foundation.errors import DureError, NotFound
-from dure.control.foundation.http import Request, whole_number
+from dure.control.foundation.errors import DureError, Invalid, NotFound
+from dure.control.foundation.http import Request
 from dure.control.identity.guards import requires
 
 __all__ = [
@@ -278,7 +280,7 @@ def _field_context(content: Any, at: int, place: int) -> dict[str, Any]:
             for other in item["fields"]
             if other["key"] != one["key"]
         ],
-        "comparisons": list(paging.CONDITION_NAMES.items()),
+        "comparisons": list(comparing.CONDITION_NAMES.items()),
     }
 
 
@@ -337,20 +339,22 @@ def preview(request: Request, slug: str) -> HttpResponse:
 
 @requires(*OFFICERS)
 def versions(request: Request, slug: str) -> HttpResponse:
-    """Versions of the form, and what changed between two of them."""
-    view = managed(request, slug)
-    kept = selectors.draft(actor=request.actor, slug=slug).form_versions
-    numbers = {one.number: one for one in kept}
-    chosen = [
-        numbers.get(whole_number(request.GET.get(name, ""), most=10**6) or 0) for name in ("old", "new")
-    ]
-    old, new = (chosen[0] or (kept[1] if len(kept) > 1 else None)), (chosen[1] or (kept[0] if kept else None))
-    differences = (
-        forms.compare(forms.parse(old.content), forms.parse(new.content))
-        if old is not None and new is not None
-        else []
-    )
-    context = {"call": view, "versions": kept, "old": old, "new": new, "differences": differences}
+    """Versions of the form, the rules or the steps, and what differs between two of them."""
+    part = request.GET.get("part", "")
+    part = part if part in selectors.COMPARED else "form"
+    names = {name: request.GET.get(name, "")[:80] for name in ("old", "new")}
+    ask: Any = partial(selectors.comparison, actor=request.actor, slug=slug, part=part)
+    try:
+        found = ask(**names)
+    except Invalid:
+        found = ask()
+    context = {
+        "call": selectors.call(actor=request.actor, slug=slug),
+        "part": part,
+        "parts": [(one, paging.AREA_NAMES[one]) for one in selectors.COMPARED],
+        "found": found,
+        "changes": comparing.CHANGE_NAMES,
+    }
     return render(request, "calls/versions.html", context)
 
 
