@@ -4,10 +4,15 @@ A listener runs inside the transaction of the cause: what it writes is written w
 """
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from dure.control.foundation.actors import Actor
+
 __all__ = [
+    "Applying",
+    "applying",
     "call_cancelled",
     "deadline_moved",
     "granted_micro_won",
@@ -59,3 +64,27 @@ def answer_granted_micro_won(answer: Granted) -> None:
 def granted_micro_won(round_ids: Collection[UUID]) -> Mapping[UUID, int]:
     """What was granted from these rounds so far; nothing is known while no room answers."""
     return _granted[0](round_ids) if _granted and round_ids else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Applying:
+    """Whether an actor may begin an application for their organisation, and the one it has in a round: its page and
+    whether it is still a draft."""
+
+    may: bool = True
+    path: str = ""
+    draft: bool = False
+
+
+type AskApplying = Callable[[Actor, UUID], Applying]
+_applying: list[AskApplying] = []
+
+
+def answer_applying(answer: AskApplying) -> None:
+    """Register who knows what an actor's organisation has in a round."""
+    _applying[:] = [answer]
+
+
+def applying(actor: Actor, round_id: UUID) -> Applying:
+    """Everybody may and nobody has while no room answers."""
+    return _applying[0](actor, round_id) if _applying else Applying()

@@ -12,16 +12,19 @@ from django.utils.http import content_disposition_header
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
-from dure.control.calls import answering, dates, paging, selectors, services, tables
+from dure.control.calls import answering, dates, hooks, paging, selectors, services, tables
 from dure.control.calls.models import CALL_KINDS
+from dure.control.calls.next_thing import NextThing, Reader, next_thing
 from dure.control.foundation import calendars, exports, files
 from dure.control.foundation.actors import OFFICERS
 from dure.control.foundation.errors import DureError
 from dure.control.foundation.http import Request, whole_number
+from dure.control.identity import selectors as identity
 from dure.control.identity.guards import public, signed_in
 
 _ORDERS = ("closing", "newest", "name")
 _LAST_PAGE = 100_000
+_LOOKED_AT = 20
 
 
 @public
@@ -115,7 +118,61 @@ def _call_page(
         "problem": problem,
         **_parts(chosen, organisation_id),
     }
+    if chosen is not None:
+        context |= _next(request, chosen, context.get("fit"))
     return render(request, "calls/call.html", context, status=422 if problem else 200)
+
+
+def _next(request: Request, chosen: selectors.RoundView, fit: selectors.Fit | None) -> dict[str, Any]:
+    """The one thing to do, where that is done, and the call to look at instead where this one does not fit."""
+    actor = request.actor
+    reader = Reader(
+        signed_in=actor.kind == "person",
+        has_organisation=actor.organisation_id is not None,
+        applies=_applicant_id(request) is not None,
+        applying=hooks.applying(actor, chosen.id) if actor.kind == "person" else hooks.Applying(),
+    )
+    found = next_thing(chosen.phase, reader, fit.findings if fit else ())
+    return {
+        "next": found,
+        "applying": reader.applying,
+        "next_path": _next_path(request, found),
+        "instead": _instead(request, chosen) if found.kind in {"not_met", "judging", "closed"} else None,
+    }
+
+
+def _next_path(request: Request, found: NextThing) -> str:
+    name = {
+        "verify": "identity:organisation",
+        "document": "identity:organisation_documents",
+        "state": "identity:organisation_edit",
+    }.get(found.kind)
+    organisation_id = _applicant_id(request)
+    if name is None or organisation_id is None:
+        return ""
+    if not request.actor.has("administrator"):
+        name = "identity:organisation"
+    return paging.path_of(name, identity.organisation(organisation_id).slug)
+
+
+def _instead(request: Request, chosen: selectors.RoundView) -> selectors.CallLine | None:
+    """An open call that fits the reader's organisation, the first to close; the first to close of all for others."""
+    lines = [
+        line
+        for line in selectors.calls(actor=request.actor, state="open", page_size=_LOOKED_AT).items
+        if line.round is not None and line.round.id != chosen.id
+    ]
+    organisation_id = _applicant_id(request)
+    if organisation_id is None:
+        return next(iter(lines), None)
+    fits = selectors.fitting(
+        organisation_id=organisation_id, round_ids=[line.round.id for line in lines if line.round]
+    )
+    order = ("met", "needs_document", "unknown")
+    possible = [line for line in lines if line.round and fits[line.round.id].summary in order]
+    return min(
+        possible, key=lambda line: order.index(fits[line.round.id].summary) if line.round else 0, default=None
+    )
 
 
 def _chosen_round(request: Request, view: selectors.CallView) -> selectors.RoundView | None:
@@ -148,7 +205,6 @@ def form(request: Request, slug: str) -> HttpResponse:
         "call": view,
         "round": chosen,
         "sections": answering.sections(chosen.form, {}) if chosen else [],
-        "apply_path": paging.apply_path(chosen.id) if chosen and chosen.accepts else "",
     }
     return render(request, "calls/form.html", context)
 
