@@ -91,3 +91,10 @@ def test_without_the_table_each_process_counts_for_itself_and_the_transaction_li
         cursor.execute("ALTER TABLE elsewhere RENAME TO foundation_sharedcount")
         assert SharedCount.objects.count() == 0
     cache.clear()
+
+
+def test_the_table_holds_no_address_in_the_clear() -> None:
+    cache.set("login:127.0.0.1:kim@example.kr", [1], 60)
+    assert cache.get("login:127.0.0.1:kim@example.kr") == [1]
+    (key,) = SharedCount.objects.values_list("cache_key", flat=True)
+    assert ("127.0.0.1" in key, "kim" in key, len(key)) == (False, False, 64)

@@ -261,6 +261,8 @@ def test_names_that_cannot_be_overwritten_are_those_of_officers_in_office() -> N
     """A new table that is append-only and holds a name keeps it for good: say in docs/privacy.md why it may."""
     kept = {column.label for column in personal_data.name_columns() if column.kept}
     assert kept == {
+        "applications.Decision.by_name",
+        "applications.Extension.by_name",
         "calls.CallChange.created_by_name",
         "calls.Extension.created_by_name",
         "programmes.Appropriation.created_by_name",

@@ -18,6 +18,7 @@ from dure.control.foundation.errors import DureError, Forbidden, NotFound
 from dure.control.foundation.models import DirectoryEntry
 from dure.control.ledger import services as ledger
 from dure.control.programmes import selectors, services
+from dure.control.settlement.models import UsageDay
 
 
 def published(kind: str) -> list[str]:
@@ -302,6 +303,28 @@ def test_the_list_asks_as_many_questions_for_thirty_as_for_one(
         world.grant(1)
     with django_assert_num_queries(6):
         assert len(selectors.awards(actor=SYSTEM, page_size=50).items) == count
+
+
+def test_the_pipeline_counts_every_award_however_many(world: World, gateway: Gateway) -> None:
+    used = world.grant(1_000)
+    gateway.lease(used, 100)
+    gateway.spend(used, 40)
+    UsageDay.objects.create(
+        day=clock.now().date(), award_id=used.id, key_id=used.id, model="m", deployment_id=used.id, status="completed",
+        provider_id=used.id, calls=1, input_tokens=1, output_tokens=1, cached_tokens=0, cost_micro_won=won(40),
+        last_closed_at=clock.now(),
+    )  # fmt: skip
+    ended = world.grant(500)
+    services.end_award(actor=SYSTEM, award_id=ended.id, reason="Done.")
+    unused = [world.grant(10) for _ in range(103)]
+    found = selectors.pipeline(actor=SYSTEM, shown=2)
+    assert (found.unused, found.running, found.spent, found.ended) == (
+        selectors.Stage(103, won(1_030)),
+        selectors.Stage(1, won(960)),
+        selectors.Stage(0, 0),
+        selectors.Stage(1, won(500)),
+    )
+    assert [one.id for one in found.never_used] == [one.id for one in unused[:2]]
 
 
 def test_the_home_figures_add_up(world: World, gateway: Gateway) -> None:

@@ -119,7 +119,7 @@ class AnswerRevision(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["answer", "version"], name="applications_revision_once")
         ]
-        triggers = append_only()
+        triggers = append_only(name_column="by_name")
 
 
 class Attachment(models.Model):
@@ -163,7 +163,7 @@ class Submission(models.Model):
                 fields=["application", "number"], name="applications_submission_number_once"
             )
         ]
-        triggers = append_only()
+        triggers = append_only(name_column="by_name")
 
 
 class Passage(models.Model):
@@ -181,7 +181,7 @@ class Passage(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["application", "at"], name="applications_passages")]
-        triggers = append_only()
+        triggers = append_only(name_column="by_name")
 
 
 class CompletenessRequest(models.Model):

@@ -262,6 +262,7 @@ ALLAUTH_TRUSTED_PROXY_COUNT = int(_flag("DURE_BEHIND_PROXY"))
 CACHES = {
     "default": {
         "BACKEND": "dure.control.foundation.shared_cache.SharedCache",
+        "KEY_FUNCTION": "dure.control.foundation.shared_cache.hidden_key",
         "LOCATION": "foundation_sharedcount",
         "OPTIONS": {"MAX_ENTRIES": 10_000},
     }

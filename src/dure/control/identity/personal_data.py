@@ -4,9 +4,9 @@
 Identity's own tables are written out below. Other rooms keep two things about a person, both by a convention
 that is found here by looking at the models, so that a new table need not be announced: an id (`…_by_id`,
 `person_id`, or a foreign key to `Person`), which stays, for it tells nobody who somebody was once their name is
-gone; and beside it what they were called then (`…_by_name`), which is overwritten. A name without an id is
-overwritten where nobody else was ever called so. Append-only tables are left as they are: what an
-officer put into the books in office is kept by law (docs/privacy.md).
+gone; and beside it what they were called then (`by_name`, `…_by_name`), which is overwritten. A name without an id is
+overwritten where nobody else was ever called so. Append-only tables whose trigger does not let a name be erased are
+left as they are: what an officer put into the books in office is kept by law (docs/privacy.md).
 """
 
 from collections.abc import Iterator
@@ -18,8 +18,9 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from django.apps import apps
-from django.db import models
+from django.db import connection, models
 
+from dure.control.foundation import triggers
 from dure.control.foundation.models import AuditEvent, Notice, OutboxMail
 from dure.control.identity import account_selectors, selectors
 from dure.control.identity.models import Consent, ErasureRequest, Membership, Person
@@ -46,9 +47,10 @@ def name_columns() -> Iterator[NameColumn]:
     for model in _ours():
         columns = {field.attname for field in model._meta.concrete_fields}
         for column in sorted(columns):
-            if column.endswith("_by_name"):
-                by = column.removesuffix("name") + "id"
-                yield NameColumn(model, column, by if by in columns else None, kept=_append_only(model))
+            if column == "by_name" or column.endswith("_by_name"):
+                beside = [column.removesuffix("name") + "id", *(["person_id"] if column == "by_name" else [])]
+                by = next((one for one in beside if one in columns), None)
+                yield NameColumn(model, column, by, kept=_append_only(model))
 
 
 def id_columns() -> Iterator[tuple[type[models.Model], str]]:
@@ -67,13 +69,15 @@ def _ours() -> Iterator[type[models.Model]]:
 
 
 def _append_only(model: type[models.Model]) -> bool:
-    return any(trigger.name == "append_only" for trigger in getattr(model._meta, "triggers", ()))
+    return any(trigger.name == triggers.APPEND_ONLY for trigger in getattr(model._meta, "triggers", ()))
 
 
 def overwrite_names(*, person_id: UUID, name: str, pseudonym: str) -> list[str]:
     """Put the pseudonym where the person's name stands; returns the columns in which it may still stand."""
     unique = not Person.objects.filter(name=name).exclude(pk=person_id).exists()
     left = []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config(%s, 'on', true)", [triggers.ERASING])
     for column in name_columns():
         rows = column.model._default_manager.all()
         if column.kept:
@@ -87,6 +91,8 @@ def overwrite_names(*, person_id: UUID, name: str, pseudonym: str) -> list[str]:
             rows.filter(**{column.name: name}).update(**{column.name: pseudonym})
         elif rows.filter(**{column.name: name}).exists():
             left.append(column.label)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config(%s, 'off', true)", [triggers.ERASING])
     return left
 
 

@@ -1,6 +1,5 @@
 """The first page of each reader, and the switches that every page carries."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -47,13 +46,6 @@ class AwardCard:
     view: programmes.AwardView
     outlook: str
     used: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    title: str
-    count: int
-    micro_won: int
 
 
 @public
@@ -162,29 +154,18 @@ def _money_lines(actor: Actor) -> dict[str, Any]:
 
 
 def _officer(actor: Actor) -> dict[str, Any]:
-    found = programmes.first_awards(actor=actor, limit=100, oldest_first=True)
-    used = settlement.used_awards(award_ids=[view.id for view in found])
-    open_awards = [view for view in found if view.is_open]
-    unused = [view for view in open_awards if view.id not in used]
-    running = [view for view in open_awards if view.id in used and view.remaining_micro_won > 0]
-    empty = [view for view in open_awards if view.id in used and view.remaining_micro_won <= 0]
-    ended = [view for view in found if not view.is_open]
-
-    def step(
-        title: str, views: list[programmes.AwardView], of: Callable[[programmes.AwardView], int]
-    ) -> Step:
-        return Step(title, len(views), sum(of(view) for view in views))
-
+    found = programmes.pipeline(actor=actor)
     return {
         **_money_lines(actor),
         "organisation": _organisation(actor),
         "tasks": tasks_of(actor)[:_TASKS_SHOWN],
-        "unused": unused,
+        "unused": found.never_used,
+        "unused_more": found.unused.count - len(found.never_used),
         "pipeline": [
-            step(gettext("Granted, not used yet"), unused, lambda view: view.remaining_micro_won),
-            step(gettext("In use"), running, lambda view: view.remaining_micro_won),
-            step(gettext("Spent to the end"), empty, lambda view: view.granted_micro_won),
-            step(gettext("Ended, rest returned"), ended, lambda view: view.returned_micro_won),
+            (gettext("Granted, not used yet"), found.unused),
+            (gettext("In use"), found.running),
+            (gettext("Spent to the end"), found.spent),
+            (gettext("Ended, rest returned"), found.ended),
         ],
     }
 

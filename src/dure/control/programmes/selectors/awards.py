@@ -17,7 +17,16 @@ from dure.control.identity.selectors import OrganisationView
 from dure.control.ledger import selectors as ledger
 from dure.control.programmes import rules
 from dure.control.programmes.models import Award
-from dure.control.programmes.selectors.values import AwardPage, AwardSums, AwardView, KeyUse, line_view, ref
+from dure.control.programmes.selectors.values import (
+    AwardPage,
+    AwardSums,
+    AwardView,
+    KeyUse,
+    Pipeline,
+    Stage,
+    line_view,
+    ref,
+)
 from dure.control.settlement import selectors as settlement
 
 PAGE_SIZES = (20, 50, 100)
@@ -82,11 +91,37 @@ def awards(
     )
 
 
-def first_awards(*, actor: Actor, limit: int, oldest_first: bool = False) -> list[AwardView]:
-    """The newest of the awards that this actor may see, or the oldest: what a first page shows, without counting."""
+def first_awards(*, actor: Actor, limit: int) -> list[AwardView]:
+    """The newest of the awards that this actor may see: what a first page shows, without counting."""
     rows = _visible(actor).select_related("programme", "line")
-    return award_views(
-        list(rows.order_by(*("created_at", "pk") if oldest_first else ("-created_at", "-pk"))[:limit])
+    return award_views(list(rows.order_by("-created_at", "-pk")[:limit]))
+
+
+def pipeline(*, actor: Actor, shown: int = 20) -> Pipeline:
+    """All awards that this actor may see, by how far they have come; and the open ones without a call that wait longest."""
+    rows = _visible(actor)
+    # Subqueries, not lists: the database joins, however many rows there are.
+    owners: Any = rows.values("pk")
+    held = ledger.balances_by_kind(owner_ids=owners, kinds=("award", "escrow"))
+    used = settlement.used_awards(award_ids=owners)
+    stages: dict[str, list[int]] = {"unused": [], "running": [], "spent": [], "ended": []}
+    waiting: list[UUID] = []
+    columns = ("pk", "state", "granted_micro_won", "returned_micro_won")
+    for award_id, state, granted, returned in rows.order_by("created_at", "pk").values_list(*columns):
+        remaining = sum(held.get(award_id, {}).values())
+        if state != "open":
+            stages["ended"].append(returned)
+        elif award_id not in used:
+            stages["unused"].append(remaining)
+            waiting.append(award_id)
+        elif remaining > 0:
+            stages["running"].append(remaining)
+        else:
+            stages["spent"].append(granted)
+    found = Award.objects.select_related("programme", "line").filter(pk__in=waiting[:shown])
+    return Pipeline(
+        **{name: Stage(len(sums), sum(sums)) for name, sums in stages.items()},
+        never_used=award_views(list(found.order_by("created_at", "pk"))),
     )
 
 

@@ -344,6 +344,26 @@ class AwardSums:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """How many awards have come that far, and their money in micro-won."""
+
+    count: int
+    micro_won: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Awards by how far they have come. Money: what is left of those `unused` and `running`, what was granted to those
+    `spent` to the end, what came back of those `ended`. `never_used` are the oldest of the unused ones."""
+
+    unused: Stage
+    running: Stage
+    spent: Stage
+    ended: Stage
+    never_used: list[AwardView]
+
+
+@dataclass(frozen=True, slots=True)
 class AwardPage:
     """One page of awards; `sums` are over every row the filters let through, not over this page."""
 
