@@ -59,11 +59,12 @@ def test_money_is_passed_on(run: Run, fund: UUID) -> None:
 
 
 def test_other_units_are_counted_beside(run: Run, fund: UUID) -> None:
-    status, out, _ = run(
+    status, out, err = run(
         *("programmes", "appropriate", "hyperscale", "--amount", "3600", "--unit", "GPU_SECOND"),
         *("--source", "ai-fund"),
     )
     assert (status, out) == (0, "created: 3,600 GPU_SECOND more\n")
+    assert err == "GPU_SECOND is kept on record; awards are granted in won only.\n"
     assert "3,600 GPU_SECOND" in run("programmes", "money", "hyperscale")[1]
     assert run("programmes", "appropriate", "hyperscale")[0] == 2
 

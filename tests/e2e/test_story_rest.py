@@ -269,8 +269,7 @@ def test_both_fill_in_different_fields_at_once(story: Story) -> None:
     jamess = {
         "service_name": "Norae Desk", "service_state": "prototype", "service_url": "https://norae.example/",
         "team": [{"name": "James Oh", "role": "developer", "share": 50}],
-        "budget": [{"line": "api_usage", "text": "Calls", "won": 4_000_000},
-                   {"line": "tuning", "text": "Evaluation", "won": 1_000_000}],
+        "budget": [{"line": "api_usage", "text": "Calls and their evaluation", "won": 5_000_000}],
     }  # fmt: skip
 
     def fill(person: Person, values: dict[str, Any]) -> None:

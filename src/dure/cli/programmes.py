@@ -70,7 +70,9 @@ def add(
 @click.argument("slug")
 @click.option("--krw", "micro_won", type=_types.Krw(), help="How much more, in whole won.")
 @click.option("--amount", type=click.IntRange(1), help="How much more of another unit.")
-@click.option("--unit", default="KRW", show_default=True, help="KRW or GPU_SECOND.")
+@click.option(
+    "--unit", default="KRW", show_default=True, help="KRW or GPU_SECOND. Awards are granted in won only."
+)
 @click.option("--source", metavar="SLUG", help="Whose money it is; may be left out where there is one only.")
 @click.option("--memo", default="", help="What it is, for the ledger.")
 @click.option("--id", "request_id", type=click.UUID, help="Choose the id; the same call again adds nothing.")
@@ -107,6 +109,7 @@ def appropriate(
         click.echo(f"{added.result}: {left} left to grant")
     else:
         click.echo(f"{added.result}: {_types.show_amount(amount or 0, unit)} more")
+        click.echo(f"{unit} is kept on record; awards are granted in won only.", err=True)
 
 
 @programmes.command("list")

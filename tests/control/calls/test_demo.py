@@ -11,6 +11,7 @@ from dure.control.calls.demo.building import wanted
 from dure.control.foundation import calendars
 from dure.control.foundation.models import AuditEvent
 from dure.control.identity import selectors as identity
+from dure.control.programmes import selectors as programmes
 from dure.control.programmes.demo.building import build
 
 pytestmark = pytest.mark.django_db
@@ -30,6 +31,22 @@ def test_calls_that_fit_and_one_that_does_not(tmp_path: Path) -> None:
     }
     haneul = selectors.findings_for(rounds["small-requests-demo"], identity.organisation("haneul-demo").id)
     assert [one.key for one in haneul if one.state == "not_met"] == ["nothing_running"]
+
+
+def test_officers_are_warned_of_nothing_that_is_not_so(tmp_path: Path) -> None:
+    build(data=tmp_path, model_url="")
+    for one in wanted()["calls"]:
+        call = selectors.call(actor=SYSTEM, slug=one["slug"])
+        copied = services.copy_call(
+            actor=SYSTEM, slug=one["slug"], new_slug=f"{one['slug']}-2", name_ko="다음", name_en="Next"
+        )
+        keys = {line.key for line in programmes.budget_lines(programme_id=call.programme.id)}
+        for call_view in (call, copied):
+            fields = call_view.rounds[0].form.fields
+            used = {line.key for field in fields if field.kind == "budget" for line in field.lines}
+            assert used == keys == {"api_usage"}
+        problems = services.publication_problems(actor=SYSTEM, round_id=copied.rounds[0].id)
+        assert "budget_line_unknown" not in {problem.code for problem in problems}
 
 
 def test_everything_in_it_says_that_it_is_a_demonstration() -> None:

@@ -191,7 +191,7 @@ def test_its_money_has_sources_a_line_and_own_contributions(tmp_path: Path) -> N
     parts = selectors.spent_by_source(award_id("haneul"))
     assert [part.put_in_micro_won for part in parts] == [7_500_000 * 10**6, 2_500_000 * 10**6]
     (line,) = selectors.budget_lines(programme_id=programme.id)
-    assert (line.key, line.committed) == ("api_use", 18_000_000 * 10**6)
+    assert (line.key, line.committed) == ("api_usage", 18_000_000 * 10**6)
     pilot = selectors.award(actor=SYSTEM, award_id=award_id("saebyeok"))
     assert (pilot.granted_micro_won, pilot.remaining_micro_won) == (20_000_000 * 10**6, 20_000_000 * 10**6)
     assert pilot.own_outstanding_micro_won == 1_052_632 * 10**6

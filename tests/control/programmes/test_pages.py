@@ -187,3 +187,20 @@ def test_money_of_another_agency_is_not_moved(world: World, visitor: Visitor) ->
     assert stranger.get("/programmes/hyperscale/").status_code == 200
     startup = visitor(world.haneul, "administrator")
     assert startup.get("/programmes/new/").status_code == 403
+
+
+def test_who_appropriates_another_unit_reads_before_it_that_it_is_not_awarded(
+    world: World, visitor: Visitor
+) -> None:
+    said = "GPU 초는 기록으로만 남습니다. 지원은 원 단위로만 교부할 수 있습니다."
+    officer, address = visitor(world.ministry, "officer"), "/programmes/hyperscale/appropriate/"
+    assert said in officer.get(address).content.decode()
+    assert said not in officer.get("/programmes/hyperscale/").content.decode()
+    given = {"source": "ministry", "unit": "GPU_SECOND", "amount": "3600", "memo": "연산"}
+    shown = officer.post(address, given).content.decode()
+    assert "원 단위로만 교부합니다. 이 수량은 교부되지 않고 기록으로 남습니다" in shown
+    services.appropriate(
+        actor=SYSTEM, programme_slug="hyperscale", amount=3_600, unit="GPU_SECOND", source_slug="ministry"
+    )
+    for page in ("/programmes/hyperscale/", "/sources/ministry/"):
+        assert said in officer.get(page).content.decode()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.control.programmes.conftest import SYSTEM, Gateway, World, acting_for, won
@@ -181,6 +182,10 @@ def test_units_are_never_mixed(world: World) -> None:
         "GPU_SECOND",
     }
     assert code_of(lambda: world.grant(1, sources=["gpu-pool"])) == "units_differ"
+    with pytest.raises(DureError) as caught, translation.override("en"):
+        world.grant(1, sources=["gpu-pool"])
+    assert "awards are granted in won only" in str(caught.value.message)
+    assert caught.value.remedy
     world.grant(1_000_000)
     assert code_of(lambda: world.grant(1)) == "appropriation_exceeded"
     assert ledger.verify().ok

@@ -59,7 +59,8 @@ class ProgrammeIn(Schema):
 
 
 class AppropriationIn(Schema):
-    """Whole won (`krw`), or an `amount` of another `unit`; `source` can be left out where there is one only."""
+    """Whole won (`krw`), or an `amount` of another `unit`; `source` can be left out where there is one only. Awards are
+    granted in won only: what is counted in another unit is kept on record."""
 
     krw: int = 0
     amount: int = 0

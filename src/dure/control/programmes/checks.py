@@ -80,6 +80,18 @@ def units_differ(one: str, other: str) -> Conflict:
     )
 
 
+def not_awarded_yet(unit: str) -> Conflict:
+    """Whoever tries to grant out of something that is counted in another unit."""
+    return Conflict(
+        "units_differ",
+        _("This counts in %(one)s, and awards are granted in won only.") % {"one": unit},
+        field="unit",
+        remedy=_("Name a line or a source that counts in won. What is counted in %(one)s is kept on record.")
+        % {"one": unit},
+        data={"unit": unit, "awarded_in": KRW},
+    )
+
+
 def source(slug: str) -> Source:
     row = Source.objects.filter(slug=slug).first()
     if row is None:

@@ -100,7 +100,7 @@ def line(programme: Programme, key: str | None, micro_won: int) -> BudgetLine | 
                 field="line",
             )
         if row.unit != KRW:
-            raise checks.units_differ(row.unit, KRW)
+            raise checks.not_awarded_yet(row.unit)
     else:
         found = list(rows.filter(unit=KRW).order_by("key")[:20])
         if len(found) > 1:
@@ -172,7 +172,7 @@ def _check_chosen(
 def _not_a_source(programme: Programme, slug: str) -> Exception:
     other = Funding.objects.filter(programme=programme, source__slug=slug).first()
     if other is not None:
-        return checks.units_differ(other.unit, KRW)
+        return checks.not_awarded_yet(other.unit)
     return NotFound(
         _("The source “%(slug)s” gives this programme no money.") % {"slug": slug[:80]},
         code="source_not_found",

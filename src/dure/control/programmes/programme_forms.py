@@ -106,7 +106,11 @@ class ProgrammeForm(forms.Form):
 
 class AppropriationForm(forms.Form):
     source = ChoiceField(label=_("Source"))
-    unit = ChoiceField(label=_("Unit"), choices=[(KRW, _("won")), (GPU_SECOND, _("GPU seconds"))])
+    unit = ChoiceField(
+        label=_("Unit"),
+        choices=[(KRW, _("won")), (GPU_SECOND, _("GPU seconds"))],
+        help_text=_("GPU seconds are kept on record; awards are granted in won only."),
+    )
     amount = WonField(label=_("Amount"), help_text=_("Whole won, or whole GPU seconds."))
     memo = TextField(label=_("Note for the ledger"), max_length=300, required=False)
 

@@ -56,7 +56,7 @@ def programmes(request: Request) -> HttpResponse:
 @public
 def programme(request: Request, slug: str) -> HttpResponse:
     view = selectors.programme(actor=request.actor, slug=slug)
-    context = {
+    context: dict[str, Any] = {
         "programme": view,
         "money": selectors.money_of_programme(programme_id=view.id),
         "lines": selectors.budget_lines(programme_id=view.id),
@@ -67,6 +67,7 @@ def programme(request: Request, slug: str) -> HttpResponse:
         "appropriations": selectors.appropriations(actor=request.actor, slug=slug)[:20],
         "may": selectors.may_grant(actor=request.actor, slug=slug),
     }
+    context["other_units"] = any(one.unit != KRW for one in (*context["money"], *context["lines"]))
     return render(request, "programmes/programme.html", context)
 
 
@@ -91,10 +92,12 @@ def sources(request: Request) -> HttpResponse:
 @public
 def source(request: Request, slug: str) -> HttpResponse:
     view = selectors.source(slug=slug)
+    money = selectors.money_of_source(source_id=view.id)
     context = {
         "source": view,
         "kind": typed.SOURCE_KIND_NAMES[view.kind],
-        "money": selectors.money_of_source(source_id=view.id),
+        "money": money,
+        "other_units": any(one.unit != KRW for one in money),
     }
     return render(request, "programmes/source.html", context)
 
@@ -275,6 +278,13 @@ def appropriate(request: Request, slug: str) -> HttpResponse:
                 (gettext("Left to grant now"), _won(left)),
                 (gettext("Left to grant afterwards"), _won(left + amount())),
             ]
+        else:
+            facts.append(
+                (
+                    gettext("Awards"),
+                    gettext("are granted in won only; this amount is kept on record, ungranted"),
+                )
+            )
         return sentence, facts
 
     return _run(

@@ -1,5 +1,6 @@
 """Add the demonstration's calls that are missing. Found by their short names; a second run changes nothing."""
 
+from copy import deepcopy
 from datetime import datetime, time, timedelta
 from functools import cache
 from importlib.resources import files
@@ -86,6 +87,8 @@ def _call(one: dict[str, Any]) -> bool:
         rules = selectors.draft(actor=ACTOR, slug=one["slug"]).rules
         standing = rules.content if rules else []
         services.save_rules(actor=ACTOR, call_slug=one["slug"], content=[*standing, *one["requirements"]])
+    if lines := one.get("budget_lines"):
+        _spend_by(one["slug"], lines)
     now = clock.now()
     last = now.astimezone(clock.SEOUL).date() + timedelta(days=one["days_open"])
     closes_at = datetime.combine(last, time(18), clock.SEOUL)
@@ -99,6 +102,18 @@ def _call(one: dict[str, Any]) -> bool:
     )
     services.publish_round(actor=ACTOR, round_id=round_.id)
     return True
+
+
+def _spend_by(slug: str, lines: list[dict[str, Any]]) -> None:
+    """Give the form's budgets these lines instead of the template's."""
+    form = selectors.draft(actor=ACTOR, slug=slug).form
+    assert form is not None
+    content = deepcopy(form.content)
+    for section in content["sections"]:
+        for field in section["fields"]:
+            if field["kind"] == "budget":
+                field["lines"] = lines
+    services.save_form(actor=ACTOR, call_slug=slug, content=content)
 
 
 def _page(text: str) -> bytes:
