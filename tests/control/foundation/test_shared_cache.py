@@ -93,6 +93,7 @@ def test_without_the_table_each_process_counts_for_itself_and_the_transaction_li
     cache.clear()
 
 
+@pytest.mark.django_db
 def test_the_table_holds_no_address_in_the_clear() -> None:
     cache.set("login:127.0.0.1:kim@example.kr", [1], 60)
     assert cache.get("login:127.0.0.1:kim@example.kr") == [1]
