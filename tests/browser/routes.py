@@ -31,6 +31,7 @@ APART = {
     "socialaccount_signup": "comes from the sign-in service",
     "account_logout": "ends the session",
     "own_organisation": "leads on",
+    "matching": "a count over every organisation, fetched after the page that shows it",
     "open_notice": "leads on",
     **dict.fromkeys(
         (

@@ -303,6 +303,22 @@ class TestBuilding:
         assert "registered organisations meet them today" in checked
         assert selectors.draft(actor=world.officer, slug="api-2026").rules.content[2]["rule"] == large  # type: ignore[union-attr]
 
+    def test_how_many_meet_the_rules_is_fetched_after_the_page(self, world: World) -> None:
+        world.filled()
+        client = browser(world.officer)
+        page = client.get("/calls/api-2026/build/rules/").content.decode()
+        assert 'hx-get="/calls/api-2026/build/matching/"' in page
+        assert "registered organisations meet them today" not in page
+        fetched = client.get(
+            "/calls/api-2026/build/matching/", headers={"hx-request": "true"}
+        ).content.decode()
+        assert "registered organisations meet them today" in fetched
+        assert "<html" not in fetched
+        assert "registered organisations meet them today" in text_of(
+            client.get("/calls/api-2026/build/matching/")
+        )
+        assert browser(world.applicant).get("/calls/api-2026/build/matching/").status_code == 403
+
     def test_a_tree_of_conditions_is_grown_without_script(self, world: World) -> None:
         world.filled()
         client = browser(world.officer)

@@ -29,6 +29,7 @@ urlpatterns = [
     path(BUILD + "form/preview/", editors.preview, name="preview"),
     path(BUILD + "versions/", editors.versions, name="versions"),
     path(BUILD + "rules/", editors.rules, name="rules"),
+    path(BUILD + "matching/", editors.matching, name="matching"),
     path(BUILD + "rules/<str:key>/", editors.requirement, name="requirement"),
     path(BUILD + "rules/<str:key>/check/", editors.rules_check, name="rules_check"),
     path(BUILD + "rounds/", rounds.add_round, name="add_round"),

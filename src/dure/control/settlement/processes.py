@@ -15,6 +15,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from dure.control.foundation import clock
+from dure.control.foundation.reading import once_a_page
 from dure.control.ledger import selectors as ledger
 from dure.control.settlement.models import GatewayProcess, LossDeclaration, LostEscrow
 
@@ -181,14 +182,19 @@ def gateway_process(*, process_id: UUID) -> GatewayProcessView | None:
 
 def waiting_escrow(*, award_ids: Collection[UUID] | None = None) -> list[WaitingEscrow]:
     """What waits for silent processes, of these awards or of all, the largest sum first."""
+    return list(_waiting_escrow(None if award_ids is None else frozenset(award_ids)))
+
+
+@once_a_page
+def _waiting_escrow(award_ids: frozenset[UUID] | None) -> tuple[WaitingEscrow, ...]:
     now = clock.now()
     silent = GatewayProcess.objects.filter(
         finished_at=None, lost_at=None, last_seen_at__lt=now - SILENT_AFTER
     ).in_bulk()
     if not silent:
-        return []
+        return ()
     losses = _losses(silent, now)
-    return [
+    return tuple(
         WaitingEscrow(
             process_id=held.counterpart_id,
             node=silent[held.counterpart_id].node,
@@ -198,7 +204,7 @@ def waiting_escrow(*, award_ids: Collection[UUID] | None = None) -> list[Waiting
             loss=losses.get(held.counterpart_id),
         )
         for held in ledger.escrow_holdings(counterpart_ids=list(silent), owner_ids=award_ids)
-    ]
+    )
 
 
 def lost_sums(*, process_id: UUID | None = None, award_ids: Collection[UUID] | None = None) -> list[LostSum]:

@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy, pgettext
+from django.views.decorators.http import require_GET
 
 from dure.control.calls import (
     answering,
@@ -374,7 +375,9 @@ def _save_rules(request: Request, slug: str, content: Any) -> tuple[tuple[Mistak
 
 
 def _judged(request: Request, content: Any) -> dict[str, Any]:
-    """What the rules come to: who clashes, what is superfluous, how many organisations would meet them."""
+    """What the rules come to: who clashes, what is superfluous, how many organisations would meet them. A page that is
+    read has that number fetched after it, for every organisation is asked about; of what is typed it is said at once.
+    """
     try:
         requirements = eligibility.parse(content)
     except Malformed as error:
@@ -389,8 +392,18 @@ def _judged(request: Request, content: Any) -> dict[str, Any]:
         "requirements": requirements,
         "clashes": clashes,
         "redundancies": spare,
-        "matching": paging.matching(request.actor, requirements),
+        "matching": None if request.method == "GET" else paging.matching(request.actor, requirements),
     }
+
+
+@requires(*OFFICERS)
+@require_GET
+def matching(request: Request, slug: str) -> HttpResponse:
+    """How many organisations the call's newest rules would fit; a page of its own for who reads without script."""
+    view, content, _base = _rules_content(request, slug)
+    found = paging.matching(request.actor, eligibility.parse(content))
+    template = "calls/_matching.html" if request.htmx else "calls/matching.html"
+    return render(request, template, {"call": view, "matching": found})
 
 
 @requires(*OFFICERS)

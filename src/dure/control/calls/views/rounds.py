@@ -97,7 +97,6 @@ def publish(request: Request, slug: str, round_id: UUID) -> HttpResponse:
         "field_count": len(list(form.fields)),
         "rule_count": len(one.requirements),
         "step_count": len(one.graph.steps),
-        "matching": paging.matching(request.actor, one.requirements),
     }
     return render(request, "calls/publish.html", context, status=422 if refusal else 200)
 

@@ -119,9 +119,13 @@ def pipeline(*, actor: Actor, shown: int = 20) -> Pipeline:
         else:
             stages["spent"].append(granted)
     found = Award.objects.select_related("programme", "line").filter(pk__in=waiting[:shown])
+    never_used = list(found.order_by("created_at", "pk"))
+    organisations = identity.names_of({row.organisation_id for row in never_used})
     return Pipeline(
         **{name: Stage(len(sums), sum(sums)) for name, sums in stages.items()},
-        never_used=award_views(list(found.order_by("created_at", "pk"))),
+        never_used=[
+            _award_view(row, held.get(row.pk, {}), organisations[row.organisation_id]) for row in never_used
+        ],
     )
 
 
