@@ -34,12 +34,16 @@ def read(file: BinaryIO) -> Any:
             )
         return yaml.safe_load(text)
     except UnicodeDecodeError:
-        raise _context.Refusal("file_not_text", f"{name_of(file)} is not UTF-8 text.") from None
+        raise _context.Refusal(
+            "file_not_text", f"{name_of(file)} is not UTF-8 text.", remedy="Give a YAML or JSON file."
+        ) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{name_of(file)}:{mark.line + 1}:{mark.column + 1}" if mark else name_of(file)
         said = getattr(error, "problem", None) or "it cannot be read"
-        raise _context.Refusal("file_malformed", f"{where}: {said}.") from None
+        raise _context.Refusal(
+            "file_malformed", f"{where}: {said}.", remedy="Give a YAML or JSON file."
+        ) from None
 
 
 def show(value: Any) -> None:

@@ -235,6 +235,12 @@ def _content(part: str) -> click.Command:
             _documents.show(draft.steps if part == "steps" else found[part])
             return
         content = services.json_of(_documents.read(file))
+        if content is None:
+            raise _context.Refusal(
+                "file_empty",
+                f"{_documents.name_of(file)} is empty; the {part} are as they were.",
+                remedy=f"Print what there is with “dure calls {part} {slug}”, and change that.",
+            )
         try:
             if part == "steps":
                 digest = services.save_steps(actor=actor, call_slug=slug, content=content)

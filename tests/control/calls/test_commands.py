@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from django.utils import translation
-from tests.control.calls.conftest import RULES, SYSTEM, World
+from tests.control.calls.conftest import FORM, RULES, STEPS, SYSTEM, World
 
 from dure.cli._context import run
 from dure.cli.calls import calls
@@ -193,6 +193,26 @@ def test_an_expired_step_is_settled(dure: Command, world: World) -> None:
     assert dure("settle", round_.id, "apply", "--reason", "done") == "apply: handled\n"
     dure("settle", round_.id, "apply", "--reason", "again", status=1)
     assert "(step_is_settled)" in dure.said.err
+
+
+def test_an_empty_file_takes_nothing_away(dure: Command, world: World, tmp_path: Path) -> None:
+    world.filled()
+    (tmp_path / "empty.yaml").write_text("")
+    for part, before in (("form", FORM), ("rules", RULES), ("steps", STEPS)):
+        dure(part, "api-2026", tmp_path / "empty.yaml", status=1)
+        assert f"empty.yaml is empty; the {part} are as they were." in dure.said.err
+        assert yaml.safe_load(dure(part, "api-2026")) == before
+
+
+@pytest.mark.parametrize("content", [b"\x00\xff\xfe", b"{unclosed: [1", b"%PDF-1.7", b"just words"])
+def test_a_file_that_is_no_such_document_is_refused_and_changes_nothing(
+    dure: Command, world: World, tmp_path: Path, content: bytes
+) -> None:
+    world.filled()
+    (tmp_path / "rules.yaml").write_bytes(content)
+    dure("rules", "api-2026", tmp_path / "rules.yaml", status=1)
+    assert "rules.yaml" in dure.said.err
+    assert yaml.safe_load(dure("rules", "api-2026")) == RULES
 
 
 def test_what_changed_since_a_version_is_printed(dure: Command, world: World) -> None:

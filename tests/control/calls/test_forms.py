@@ -137,6 +137,16 @@ class TestReading:
             forms.parse({"sections": [{"key": "one", **section}, {"key": "two", **section}]})
         assert refused.value.field == "sections[1].fields[0].key"
 
+    def test_more_fields_than_anybody_answers_are_counted_over_all_sections(self) -> None:
+        with pytest.raises(Malformed) as refused:
+            form(*(field(f"f{n}", "text") for n in range(300)))
+        assert [one.message for one in refused.value.mistakes] == ["At most 150 fields, please."]
+
+    def test_a_text_that_is_too_long_is_not_called_empty_besides(self) -> None:
+        with pytest.raises(Malformed) as refused:
+            form({**field("a", "text"), "label": {"ko": "가" * 5_000, "en": ""}})
+        assert [one.message for one in refused.value.mistakes] == ["At most 300 characters, please."]
+
     def test_a_label_in_one_language_serves_both(self) -> None:
         (one,) = form({"key": "a", "kind": "text", "label": {"ko": "가"}}).fields
         assert (one.label_ko, one.label_en) == ("가", "가")

@@ -380,12 +380,28 @@ class TestBuilding:
         told = "“Title” waits for the answer to “stage”, and there is no such field. Keep that field"
         assert told in text_of(client.post(path, sent))
 
+    def test_what_stops_a_publication_leads_to_where_it_is_put_right(self, world: World) -> None:
+        world.filled()
+        made = world.round(budget_micro_won=0)
+        page = browser(world.officer).get(f"/calls/api-2026/build/rounds/{made.id}/publish/").content.decode()
+        assert f'href="/calls/api-2026/build/rounds/{made.id}/">Put right<' in page
+
+    def test_a_copy_and_a_template_propose_a_short_name(self, world: World) -> None:
+        world.filled()
+        client = browser(world.officer)
+        assert 'value="api-2027"' in client.get("/calls/api-2026/build/copy/").content.decode()
+        year = clock.now().astimezone(clock.SEOUL).year + 1
+        assert f'value="api-support-{year}"' in client.get("/calls/new/api_support/").content.decode()
+        refused = text_of(client.post("/calls/new/api_support/", {"slug": "한글", "programme": "hyperscale"}))
+        assert "“한글” cannot be a short name." in refused
+        assert "This field is required." in refused
+
     def test_versions_are_shown_side_by_side(self, world: World) -> None:
         world.published()
         services.save_rules(actor=world.officer, call_slug="api-2026", content=RULES[:1])
         client = browser(world.officer)
         page = text_of(client.get("/calls/api-2026/build/versions/?part=rules"))
-        assert "From “Version 1” to “Version 2”" in page
+        assert "Version 1 → Version 2" in page
         assert "Small or medium removed" in page
         for query in ("", "?part=steps", "?part=nonsense&old=x&new=y", "?part=rules&old=99"):
             assert client.get(f"/calls/api-2026/build/versions/{query}").status_code == 200

@@ -7,6 +7,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from dure.contracts.money import MICRO_WON_PER_WON
+from dure.control.calls import checks
 from dure.control.calls.models import CALL_KINDS
 from dure.control.calls.paging import KIND_NAMES
 from dure.control.foundation import clock
@@ -96,6 +97,14 @@ def tell(form: forms.Form, error: DureError) -> None:
 SLUG_HELP = _("The end of the call's address: small letters, digits and hyphens, like “api-support-2027”.")
 
 
+def _slug(text: str) -> str:
+    """Refused beside what else is wrong, and not only when all else is right."""
+    try:
+        return checks.slug(text)
+    except DureError as error:
+        raise forms.ValidationError(str(error)) from None
+
+
 class BeginForm(forms.Form):
     """A new call: its name and programme; the rest comes from the template, or from nothing."""
 
@@ -116,6 +125,12 @@ class BeginForm(forms.Form):
                 template.name_ko,
                 template.name_en,
             )
+            # What is published now is mostly next year's.
+            next_year = clock.now().astimezone(clock.SEOUL).year + 1
+            self.fields["slug"].initial = f"{template.name.replace('_', '-')}-{next_year}"
+
+    def clean_slug(self) -> str:
+        return _slug(self.cleaned_data["slug"])
 
 
 class CopyForm(forms.Form):
@@ -134,6 +149,9 @@ class CopyForm(forms.Form):
     def __init__(self, *args: Any, programmes: list[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["programme"].choices = programmes  # type: ignore[attr-defined]
+
+    def clean_slug(self) -> str:
+        return _slug(self.cleaned_data["slug"])
 
 
 class DetailsForm(forms.Form):

@@ -343,16 +343,22 @@ def _budget_limits(intended: Intended, budgets: list[forms.Field]) -> Iterator[P
             )
         if intended.budget_line_keys is None:
             continue
-        for line in field.lines:
-            if line.key not in intended.budget_line_keys:
-                yield PublicationProblem(
-                    "budget_line_unknown",
-                    "form",
-                    field.key,
-                    gettext("The programme has no budget line “%(line)s”.") % {"line": line.key},
-                    gettext("Use one of the programme's lines, or add it to the programme."),
-                    "warning",
+        unknown = [line.key for line in field.lines if line.key not in intended.budget_line_keys]
+        if unknown:
+            yield PublicationProblem(
+                "budget_line_unknown",
+                "form",
+                field.key,
+                ngettext(
+                    "“%(field)s” has a budget line that the programme does not have: %(lines)s.",
+                    "“%(field)s” has budget lines that the programme does not have: %(lines)s.",
+                    len(unknown),
                 )
+                % {"field": field.label, "lines": ", ".join(unknown)},
+                gettext("The programme has: %(lines)s. Use these as keys, or add lines to the programme.")
+                % {"lines": ", ".join(sorted(intended.budget_line_keys))},
+                "warning",
+            )
 
 
 def _steps(intended: Intended) -> Iterator[PublicationProblem]:

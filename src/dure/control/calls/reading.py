@@ -152,8 +152,9 @@ class Fields:
         both = self.reader.mapping(self.values[name], self.at(name), ("ko", "en"))
         if both is None:
             return "", ""
+        before = len(self.reader.mistakes)
         korean, english = both.text("ko", most=most), both.text("en", most=most)
-        if required and not (korean or english):
+        if required and not (korean or english) and len(self.reader.mistakes) == before:
             self.note(name, gettext("This field is empty."))
         return korean or english, english or korean
 

@@ -234,7 +234,7 @@ def _section(reader: Reader, data: Any, path: str) -> Section | None:
     key = fields.key()
     title_ko, title_en = fields.words("title", required=True)
     text_ko, text_en = fields.words("text", most=2_000)
-    inside = fields.items("fields", lambda item, at: _field(reader, item, at), most=MAX_FIELDS)
+    inside = fields.items("fields", lambda item, at: _field(reader, item, at), most=10 * MAX_FIELDS)
     return Section(key, title_ko, title_en, text_ko, text_en, inside)
 
 

@@ -1,5 +1,6 @@
 """Where officers put a call together: begin, overview with what is missing, texts, files, end."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -88,11 +89,17 @@ def _begin(request: Request, chosen: shipped.Template | None, values: dict[str, 
     )
 
 
+def _next_slug(slug: str) -> str:
+    """`api-2028` after `api-2027`; where there is no year, `…-next`."""
+    later = re.sub(r"(?<![0-9])(20[0-9]{2})(?![0-9])", lambda found: str(int(found[1]) + 1), slug)
+    return later if later != slug else f"{slug[:58]}-next"
+
+
 @requires(*OFFICERS)
 def copy(request: Request, slug: str) -> HttpResponse:
     source = managed(request, slug)
     initial = {
-        "slug": f"{source.slug[:58]}-next",
+        "slug": _next_slug(source.slug),
         "name_ko": source.name_ko,
         "name_en": source.name_en,
         "programme": source.programme.slug,

@@ -92,7 +92,11 @@ def publish(request: Request, slug: str, round_id: UUID) -> HttpResponse:
         "call": view,
         "round": one,
         "refusal": refusal,
-        "stopping": [problem for problem in problems if problem.severity == "problem"],
+        "stopping": [
+            (problem, paging.area_path(problem.area, one))
+            for problem in problems
+            if problem.severity == "problem"
+        ],
         "warnings": [problem for problem in problems if problem.severity != "problem"],
         "field_count": len(list(form.fields)),
         "rule_count": len(one.requirements),
