@@ -110,7 +110,7 @@ def _questions(actor: Actor) -> Iterator[Task]:
     for one in calls.questions_to_answer(actor=actor, page_size=_QUESTIONS_SHOWN).items:
         path = reverse("calls:answer", args=[one.id])
         yield Task(
-            "question", one.text[:120], gettext("A question to answer"), one.call_slug, path, one.asked_at
+            "question", one.text[:120], gettext("A question to answer"), one.call_name, path, one.asked_at
         )
 
 

@@ -199,6 +199,13 @@ class QuestionView:
     organisation_id: UUID | None
     organisation_name: str
     mine: bool
+    call_name_ko: str = ""
+    call_name_en: str = ""
+
+    @property
+    def call_name(self) -> str:
+        """In the reader's language."""
+        return in_language(self.call_name_ko, self.call_name_en)
 
     @property
     def answer(self) -> str:
@@ -489,4 +496,6 @@ def question_view(row: Question, *, asker: str, known: bool, mine: bool, officer
         organisation_id=row.organisation_id if known else None,
         organisation_name=asker if known else "",
         mine=mine,
+        call_name_ko=row.call.name_ko,
+        call_name_en=row.call.name_en,
     )
