@@ -107,7 +107,7 @@ def _organisation_of(one: programmes.OwnContributionDuty) -> str:
 def _questions(actor: Actor) -> Iterator[Task]:
     if not actor.has(*OFFICERS):
         return
-    for one in calls.questions_to_answer(actor=actor, page_size=_QUESTIONS_SHOWN).items:
+    for one in calls.oldest_questions_to_answer(actor=actor, limit=_QUESTIONS_SHOWN):
         path = reverse("calls:answer", args=[one.id])
         yield Task(
             "question", one.text[:120], gettext("A question to answer"), one.call_name, path, one.asked_at

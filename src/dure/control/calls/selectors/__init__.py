@@ -25,7 +25,12 @@ from dure.control.calls.selectors.fitting import (
     fitting,
     matching_organisations,
 )
-from dure.control.calls.selectors.questions import question, questions, questions_to_answer
+from dure.control.calls.selectors.questions import (
+    oldest_questions_to_answer,
+    question,
+    questions,
+    questions_to_answer,
+)
 from dure.control.calls.selectors.rounds import (
     round_for,
     round_lock_for_submission,
@@ -87,6 +92,7 @@ __all__ = [
     "managed_rounds",
     "matching_organisations",
     "may_manage",
+    "oldest_questions_to_answer",
     "question",
     "questions",
     "questions_to_answer",

@@ -33,10 +33,19 @@ def questions(
 
 def questions_to_answer(*, actor: Actor, page: int = 1, page_size: int = PAGE_SIZE) -> Page[QuestionView]:
     """What waits for an officer's answer, oldest first."""
+    return _page(_to_answer(actor), actor, "", "", page, page_size)
+
+
+def oldest_questions_to_answer(*, actor: Actor, limit: int) -> list[QuestionView]:
+    """The first of them, without counting the others."""
+    return question_views(list(_to_answer(actor).select_related("call__programme")[:limit]), actor)
+
+
+def _to_answer(actor: Actor) -> QuerySet[Question]:
     rows = Question.objects.filter(state="open")
     if not actor.is_system:
         rows = rows.filter(call__in=Call.objects.filter(managed(actor)))
-    return _page(rows.order_by("asked_at", "pk"), actor, "", "", page, page_size)
+    return rows.order_by("asked_at", "pk")
 
 
 def question(*, actor: Actor, question_id: UUID) -> QuestionView:
