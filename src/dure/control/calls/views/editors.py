@@ -463,6 +463,6 @@ def requirement(request: Request, slug: str, key: str) -> HttpResponse:
 @requires(*OFFICERS)
 def rules_check(request: Request, slug: str, key: str) -> HttpResponse:
     """What the rules would come to with this requirement as it stands on the page; nothing is kept."""
-    _view, content, _base = _rules_content(request, slug)
+    view, content, _base = _rules_content(request, slug)
     content = rule_tree.typed(content, key, request.POST)
-    return render(request, "calls/_judged.html", {"judged": _judged(request, content)})
+    return render(request, "calls/_judged.html", {"call": view, "judged": _judged(request, content)})
