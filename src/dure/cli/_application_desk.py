@@ -81,13 +81,18 @@ def decide(application: str, outcome: Any, reason: str, micro_won: int | None, a
 @click.command()
 @click.argument("application")
 @click.option("--until", type=_types.Moment(), help="The award's last day; default: no end.")
+@click.option(
+    "--line", default="", help="The programme's budget line that pays, where the application names several."
+)
 @_context.control_plane
 @_context.json_option
-def award(application: str, until: datetime | None, as_json: bool) -> None:
+def award(application: str, until: datetime | None, line: str, as_json: bool) -> None:
     """Grant what was decided, on the ledger; twice grants once."""
     from dure.control.applications import services
 
-    view = services.award(actor=_context.operator(), application_id=found(application).id, valid_until=until)
+    view = services.award(
+        actor=_context.operator(), application_id=found(application).id, valid_until=until, line=line
+    )
     if as_json:
         print_application(view, as_json=True)
     else:

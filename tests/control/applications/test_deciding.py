@@ -12,6 +12,7 @@ from dure.control.foundation.actors import Actor
 from dure.control.foundation.errors import Conflict, DureError, Forbidden, Invalid, NotFound
 from dure.control.identity import services as identity_services
 from dure.control.programmes import selectors as programmes
+from dure.control.programmes import services as programme_services
 
 from .conftest import SYSTEM, World, answers, won
 
@@ -337,3 +338,39 @@ def test_money_that_is_not_there_leaves_the_request_submitted(world: World) -> N
     assert world.see(view).state == "submitted"
     assert services.decide_waiting() == 0
     assert isinstance(SYSTEM, Actor)
+
+
+def two_lines(*keys: str) -> None:
+    for key in keys:
+        programme_services.set_budget_line(
+            actor=SYSTEM,
+            programme_slug="hyperscale",
+            key=key,
+            name_ko=key,
+            name_en=key,
+            ceiling=won(40_000_000),
+        )
+
+
+def test_the_line_that_everything_was_asked_on_pays(world: World) -> None:
+    view = world.at_decision()
+    two_lines("api", "travel")
+    services.decide(actor=world.officer, application_id=view.id, outcome="accepted", reason="")
+    done = services.award(actor=world.officer, application_id=view.id)
+    assert done.award_id is not None
+    assert committed() == {"api": won(3_000_000), "travel": 0}
+
+
+def test_where_no_one_line_was_asked_on_the_officer_names_it(world: World) -> None:
+    view = world.at_decision()
+    two_lines("goods", "travel")
+    services.decide(actor=world.officer, application_id=view.id, outcome="accepted", reason="")
+    refused(Invalid, "line_missing", services.award, actor=world.officer, application_id=view.id)
+    assert world.see(view).state == "accepted"
+    services.award(actor=world.officer, application_id=view.id, line="travel")
+    assert committed() == {"goods": 0, "travel": won(3_000_000)}
+
+
+def committed() -> dict[str, int]:
+    programme = programmes.programme(actor=SYSTEM, slug="hyperscale")
+    return {one.key: one.committed for one in programmes.budget_lines(programme_id=programme.id)}

@@ -21,6 +21,7 @@ from dure.control.foundation.actors import Actor
 from dure.control.foundation.templatetags.dure_format import won as dure_won
 from dure.control.identity.middleware import SESSION_KEY
 from dure.control.identity.models import Person
+from dure.control.programmes import services as programmes
 
 from .conftest import SYSTEM, World, answers, won
 
@@ -304,6 +305,27 @@ def test_what_is_for_good_is_said_before_it_is_done_and_can_be_changed(world: Wo
     late = desk.post(page(view, "decision/"), typed)
     assert late.status_code in {409, 422}
     assert world.see(view).decisions[-1].granted_micro_won == won(2_000_000)
+
+
+def test_the_officer_names_the_line_where_the_programme_has_several(world: World, desk: Client) -> None:
+    view = world.at_decision()
+    services.decide(actor=world.officer, application_id=view.id, outcome="accepted", reason="")
+    assert "Budget line that pays" not in text(desk.get(page(view)))
+    for key in ("goods", "travel"):
+        programmes.set_budget_line(
+            actor=SYSTEM,
+            programme_slug="hyperscale",
+            key=key,
+            name_ko=key,
+            name_en=key,
+            ceiling=won(40_000_000),
+        )
+    assert "Budget line that pays" in text(desk.get(page(view)))
+    open_ = desk.post(page(view, "award/"), {"confirmed": "1"})
+    assert open_.status_code == 422
+    assert "which one pays?" in text(open_)
+    assert desk.post(page(view, "award/"), {"award-line": "travel", "confirmed": "1"}).status_code == 302
+    assert world.see(view).state == "awarded"
 
 
 def test_a_completion_opens_the_fields_that_were_chosen(world: World, desk: Client) -> None:

@@ -15,7 +15,7 @@ from dure.contracts.ids import uuid7
 from dure.contracts.usage import Attempt, UsageRecord
 from dure.gateway.io.connections import Connections, DatabaseRefused
 from dure.gateway.io.usage_poster import Batch, UsagePoster
-from dure.gateway.protocol.usage_columns import ColumnWriter, Unfit, int4_array, int8_array, uuid_array
+from dure.gateway.protocol.usage_columns import ColumnWriter, Line, Unfit, int4_array, int8_array, uuid_array
 from gateway.database import Ledger, Postgres
 from gateway.journal.records import closed as a_record
 
@@ -236,3 +236,11 @@ def _reference(oid: int, elements: list[bytes]) -> bytes:
 def test_what_is_no_sound_record_of_ours_goes_another_way(changed: bytes) -> None:
     with pytest.raises(Unfit):
         ColumnWriter().add([(1, changed)])
+
+
+def test_a_field_that_the_record_gains_is_not_lost_on_the_way() -> None:
+    """Columns know the record of today; anything more goes as JSON, whole, until there is a column for it."""
+    assert Line.__struct_fields__ == UsageRecord.__struct_fields__
+    closed = (1, b'{"request_id":"01a21254-8e83-7e5a-931b-da5950c18409","sequence":1,"gained":1}')
+    with pytest.raises(Unfit, match="gained"):
+        ColumnWriter().add([closed])

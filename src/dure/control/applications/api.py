@@ -212,7 +212,10 @@ class DecisionIn(ApplicationReasonIn):
 
 
 class ApplicationAwardIn(Schema):
+    """`line` is the programme's budget line that pays; left out, the one on which all that was asked for stands."""
+
     valid_until: AwareDatetime | None = None
+    line: str = Field("", max_length=60)
 
 
 class BulkIn(ApplicationReasonIn):
@@ -523,7 +526,7 @@ def decide(request: Request, application_id: UUID, body: DecisionIn) -> object:
 def award(request: Request, application_id: UUID, body: ApplicationAwardIn) -> object:
     """Grant what was decided, on the ledger; twice grants once."""
     return services.award(
-        actor=actor_of(request), application_id=application_id, valid_until=body.valid_until
+        actor=actor_of(request), application_id=application_id, valid_until=body.valid_until, line=body.line
     )
 
 

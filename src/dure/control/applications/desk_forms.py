@@ -11,6 +11,7 @@ from dure.control.applications.services.deciding import ADVERSE
 from dure.control.calls import steps
 from dure.control.calls.page_forms import ChoiceField, LineField, MomentField, ProseField, WonField
 from dure.control.foundation import clock
+from dure.control.programmes import selectors as programmes
 
 _COMPLETION_DAYS = 7
 
@@ -107,8 +108,24 @@ class AwardForm(forms.Form):
         help_text=_("Seoul time. Left empty, it ends when an officer ends it."),
     )
 
+    line = ChoiceField(
+        label=_("Budget line that pays"),
+        required=False,
+        help_text=_("Left open, it is the one on which all that was asked for stands."),
+    )
+    field_order = ("line", "valid_until")
+
     def __init__(self, *args: Any, view: ApplicationView, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        lines = [
+            one
+            for one in programmes.budget_lines(programme_id=view.round.call.programme.id)
+            if one.unit == "KRW"
+        ]
+        if len(lines) < 2:
+            del self.fields["line"]
+            return
+        self.fields["line"].choices = [("", "–"), *((one.key, one.name) for one in lines)]  # type: ignore[attr-defined]
 
 
 class ExtensionForm(forms.Form):

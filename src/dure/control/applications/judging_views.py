@@ -71,7 +71,12 @@ def _decide(actor: Actor, application_id: UUID, values: dict[str, Any]) -> objec
 
 
 def _award(actor: Actor, application_id: UUID, values: dict[str, Any]) -> object:
-    return services.award(actor=actor, application_id=application_id, valid_until=values["valid_until"])
+    return services.award(
+        actor=actor,
+        application_id=application_id,
+        valid_until=values["valid_until"],
+        line=values.get("line", ""),
+    )
 
 
 def _extend(actor: Actor, application_id: UUID, values: dict[str, Any]) -> object:
@@ -92,6 +97,9 @@ def _decision_comes_to(view: ApplicationView, values: dict[str, Any]) -> list[st
     ]
     if left >= 0:
         said.append(gettext("The round then has %(left)s left.") % {"left": won(left)})
+    else:
+        over = {"left": won(left + granted)}
+        said.append(gettext("The round has only %(left)s left, so this would be refused.") % over)
     return said
 
 

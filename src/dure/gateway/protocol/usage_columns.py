@@ -31,8 +31,10 @@ class Unfit(Exception):
 _NULL = msgspec.Raw(b"null")
 
 
-class _Alike(msgspec.Struct, omit_defaults=True):
-    """The part of `contracts.usage.UsageRecord` that says which kind it is, and then the rest."""
+class Line(msgspec.Struct, forbid_unknown_fields=True):
+    """A `contracts.usage.UsageRecord` as text of its own JSON, without the objects that columns have no use for. What it
+    does not know does not fit: a field that the record gains goes as JSON until there is a column for it.
+    """
 
     request_id: str
     sequence: int
@@ -68,7 +70,7 @@ _KIND = (
 _kind_of = attrgetter(*_KIND)
 _NUMBERS = ("input_tokens", "output_tokens", "cached_tokens", "cost_micro_won", "opened_at", "closed_at")
 _numbers_of = attrgetter(*_NUMBERS)
-_decode = msgspec.json.Decoder(_Alike).decode
+_decode = msgspec.json.Decoder(Line).decode
 _encode = msgspec.json.Encoder().encode
 
 

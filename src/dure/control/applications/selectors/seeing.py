@@ -64,7 +64,11 @@ def filtered(
 
 @once_a_page
 def visible(actor: Actor, application_id: UUID) -> Application:
-    row = Application.objects.select_related("round__call").filter(pk=application_id).first()
+    return seen_by(actor, Application.objects.select_related("round__call").filter(pk=application_id).first())
+
+
+def seen_by(actor: Actor, row: Application | None) -> Application:
+    """The row, if the actor may see it; raises `NotFound` for what is not there or not theirs to see."""
     if row is None or not rules.may_see(
         actor,
         organisation_id=row.organisation_id,

@@ -3,6 +3,7 @@
 Whatever ends badly for the applicant has a reason that the applicant reads.
 """
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from dure.control.applications.models import (
     CompletenessRequest,
     Decision,
     Extension,
+    Submission,
 )
 from dure.control.applications.selectors import ApplicationLine, ApplicationView
 from dure.control.applications.services import rows
@@ -31,6 +33,7 @@ from dure.control.foundation.actors import OFFICERS, Actor
 from dure.control.foundation.errors import Conflict, DureError, Forbidden, Invalid
 from dure.control.foundation.money import format_won
 from dure.control.identity import selectors as identity
+from dure.control.programmes import selectors as terms
 from dure.control.programmes import services as programmes
 
 MAX_REASON = 4_000
@@ -347,8 +350,14 @@ def record_decision(
 
 
 @transaction.atomic
-def award(*, actor: Actor, application_id: UUID, valid_until: datetime | None = None) -> ApplicationView:
-    """Grant what was decided, on the ledger. The award has the application's id, so twice grants once."""
+def award(
+    *, actor: Actor, application_id: UUID, valid_until: datetime | None = None, line: str = ""
+) -> ApplicationView:
+    """Grant what was decided, on the ledger. The award has the application's id, so twice grants once.
+
+    `line` is the programme's budget line that pays. Left out, it is the one on which all that was asked for stands; a
+    programme with several lines raises `line_missing` where it stands on several, or on none of them.
+    """
     row = rows.locked_for_deciding(actor, application_id)
     if row.state == "awarded":
         return selectors.application(actor=actor, application_id=row.pk)
@@ -378,10 +387,26 @@ def award(*, actor: Actor, application_id: UUID, valid_until: datetime | None = 
         micro_won=decision.granted_micro_won,
         name=row.title or round_.call.name_ko,
         valid_until=valid_until,
+        line=line or line_asked_for(row, round_),
         request_id=row.pk,
     )
     finish_award(actor, row, round_, granted.award.id, automatic=False)
     return selectors.application(actor=actor, application_id=row.pk)
+
+
+def line_asked_for(row: Application, round_: RoundView) -> str | None:
+    """The programme's budget line on which all that was submitted stands; None where that is several, or none of them."""
+    last = Submission.objects.filter(application=row).order_by("-number").first()
+    answers = json.loads(last.content)["answers"] if last else {}
+    asked = {
+        entry["line"]
+        for one in round_.form.fields
+        if one.kind == "budget"
+        for entry in answers.get(one.key) or []
+        if entry.get("won")
+    }
+    kept = {one.key for one in terms.budget_lines(programme_id=round_.call.programme.id)}
+    return asked.pop() if len(asked) == 1 and asked <= kept else None
 
 
 def finish_award(

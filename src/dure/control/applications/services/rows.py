@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dure.control.applications import rules
 from dure.control.applications.models import Application, ApplicationMember, CompletenessRequest, Passage
+from dure.control.applications.selectors.seeing import seen_by
 from dure.control.applications.workflow import ApplicationState, may_become
 from dure.control.calls import selectors as calls
 from dure.control.calls import steps
@@ -29,16 +30,7 @@ def _rows_to_lock() -> QuerySet[Application]:
 
 def locked(actor: Actor, application_id: UUID) -> Application:
     """The application, locked against other changes; raises `NotFound` for what is not the actor's to see."""
-    row = _rows_to_lock().filter(pk=application_id).first()
-    if row is None or not rules.may_see(
-        actor,
-        organisation_id=row.organisation_id,
-        agency_id=row.agency_id,
-        programme_id=row.programme_id,
-        state=row.state,
-    ):
-        raise NotFound(_("There is no such application."), code="application_not_found")
-    return row
+    return seen_by(actor, _rows_to_lock().filter(pk=application_id).first())
 
 
 def locked_for_writing(actor: Actor, application_id: UUID) -> Application:
