@@ -16,11 +16,7 @@ APPLICANT_ROLES = ("administrator", "developer")
 
 def may_start(actor: Actor) -> bool:
     """For one's own organisation, which is none that gives the money."""
-    return (
-        actor.organisation_id is not None
-        and actor.organisation_kind not in {"ministry", "agency"}
-        and actor.has(*APPLICANT_ROLES)
-    )
+    return actor.organisation_id is not None and not actor.for_agency and actor.has(*APPLICANT_ROLES)
 
 
 def is_own(actor: Actor, organisation_id: UUID) -> bool:

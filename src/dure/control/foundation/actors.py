@@ -6,6 +6,8 @@ from typing import Literal, Self
 from uuid import UUID
 
 PLATFORM_ROLES = frozenset({"officer", "operator", "auditor"})
+#: Kinds of organisation that give the money, and so apply for none.
+AGENCY_KINDS = frozenset({"ministry", "agency"})
 #: The audience of one who is an officer in single programmes alone: no membership carries it, roles in programmes do.
 PROGRAMME_OFFICER = "programme_officer"
 #: Who may open what officers of a programme work with; `Actor.officer_for` then says of which programme.
@@ -64,6 +66,11 @@ class Actor:
         if self.has("officer") and (agency_id is None or self.acts_for(agency_id)):
             return True
         return agency_id is not None and self.acts_for(agency_id) and programme_id in self.officer_programmes
+
+    @property
+    def for_agency(self) -> bool:
+        """Whether the actor acts for one of those that give the money."""
+        return self.organisation_kind in AGENCY_KINDS
 
     def acts_for(self, organisation_id: UUID) -> bool:
         return self.is_system or self.organisation_id == organisation_id

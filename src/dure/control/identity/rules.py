@@ -2,9 +2,8 @@
 
 from uuid import UUID
 
-from dure.control.foundation.actors import Actor
+from dure.control.foundation.actors import AGENCY_KINDS, Actor
 
-PLATFORM_KINDS = frozenset({"ministry", "agency"})
 ROLES_BY_KIND = {
     "ministry": frozenset({"officer", "operator", "auditor", "administrator", "viewer"}),
     "agency": frozenset({"officer", "operator", "auditor", "administrator", "viewer"}),
@@ -42,7 +41,7 @@ def may_found(actor: Actor) -> bool:
 
 #: Ministries and agencies are added by the platform's operators; what a person founds uses or offers models.
 FOUNDABLE_KINDS = ("startup", "sme", "public_body", "university", "institute", "provider")
-ALL_KINDS = (*FOUNDABLE_KINDS, *sorted(PLATFORM_KINDS))
+ALL_KINDS = (*FOUNDABLE_KINDS, *sorted(AGENCY_KINDS))
 
 
 def may_manage_organisation(actor: Actor, organisation_id: UUID) -> bool:

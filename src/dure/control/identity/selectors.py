@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import get_language
 
 from dure.control.foundation import clock
-from dure.control.foundation.actors import Actor
+from dure.control.foundation.actors import AGENCY_KINDS, Actor
 from dure.control.foundation.errors import NotFound
 from dure.control.foundation.reading import once_a_page, once_each
 from dure.control.identity import rules
@@ -360,9 +360,7 @@ def actor_for(*, person_id: UUID, organisation_id: UUID | None = None) -> Actor:
         organisation_kind=chosen.organisation.kind,
         roles=own | {one.role for one in lent},
         programme_roles=(
-            roles_in_programmes(person_id)
-            if chosen.organisation.kind in rules.PLATFORM_KINDS
-            else frozenset()
+            roles_in_programmes(person_id) if chosen.organisation.kind in AGENCY_KINDS else frozenset()
         ),
         on_behalf_of=tuple(
             sorted({(one.giver_id, one.giver_name) for one in lent if one.role not in own}, key=str)

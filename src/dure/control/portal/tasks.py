@@ -28,7 +28,6 @@ from dure.control.settlement import selectors as settlement
 _QUESTIONS_SHOWN = 20
 _COUNTED_FOR_SECONDS = 20
 _EXPIRES_SOON = timedelta(days=30)
-_NEVER_VERIFIED = ("ministry", "agency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,7 @@ def _own_organisation(actor: Actor) -> Iterator[Task]:
     """What an organisation's administrators have to put right about it: its verification, and its documents."""
     if actor.organisation_id is None or not actor.has("administrator") or actor.is_system:
         return
-    if actor.organisation_kind in _NEVER_VERIFIED:
+    if actor.for_agency:
         return
     profile = identity.profile(actor.organisation_id)
     documents = identity.documents(actor.organisation_id)

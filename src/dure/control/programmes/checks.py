@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dure.contracts.money import MICRO_WON_PER_WON
 from dure.control.foundation import clock
-from dure.control.foundation.actors import Actor
+from dure.control.foundation.actors import AGENCY_KINDS, Actor
 from dure.control.foundation.errors import Conflict, Forbidden, Invalid, NotFound
 from dure.control.foundation.money import MAX_KRW, format_won
 from dure.control.identity import selectors as identity
@@ -23,7 +23,6 @@ MAX_MICRO_WON = MAX_KRW * MICRO_WON_PER_WON
 FARTHEST = timedelta(days=36_600)
 _LINE_KEY = re.compile(r"[a-z0-9][a-z0-9_]{0,39}")
 _SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_AGENCY_KINDS = ("ministry", "agency")
 
 
 def slug(text: str) -> None:
@@ -205,17 +204,20 @@ def organisation(slug: str) -> OrganisationView:
 def agency(actor: Actor, slug: str | None) -> OrganisationView | None:
     if slug:
         found = organisation(slug)
-        if found.kind not in _AGENCY_KINDS:
+        if found.kind not in AGENCY_KINDS:
             raise Invalid(
                 "not_an_agency",
                 _("The organisation “%(slug)s” is neither a ministry nor an agency.") % {"slug": slug},
                 field="agency",
             )
         return found
-    if actor.organisation_id is not None and actor.organisation_kind in _AGENCY_KINDS:
+    if actor.organisation_id is not None and actor.for_agency:
         return identity.organisation(actor.organisation_id)
     choices = [
-        one for kind in _AGENCY_KINDS for one in identity.organisations(kind=kind, limit=10) if one.active
+        one
+        for kind in sorted(AGENCY_KINDS, reverse=True)
+        for one in identity.organisations(kind=kind, limit=10)
+        if one.active
     ]
     # A real ministry is never in doubt because the demonstration has one, too.
     choices = [one for one in choices if not one.demo] or choices

@@ -16,8 +16,7 @@ from dure.control.foundation.actors import OFFICERS, Actor
 def duties(*, actor: Actor) -> list[Duty]:
     """What waits for this actor: what has a deadline first, the nearest before the later, then the oldest."""
     found: list[Duty] = []
-    gives = actor.organisation_kind in {"ministry", "agency"}  # and so applies for nothing
-    if actor.person_id is not None and actor.organisation_id is not None and not gives:
+    if actor.person_id is not None and actor.organisation_id is not None and not actor.for_agency:
         found += _applicant_duties(actor, actor.organisation_id, actor.person_id)
     if actor.has(*OFFICERS):
         found += _officer_duties(actor)
