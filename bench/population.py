@@ -253,7 +253,8 @@ def _applications(
             )
             values = {}
             for field in list(round_.form.fields)[:4]:
-                values[field.key] = {"won": asked, "whole_number": 3}.get(field.kind, title)
+                budget = [{"line": line.key, "text": title, "won": asked} for line in field.lines[:1]]
+                values[field.key] = {"won": asked, "whole_number": 3, "budget": budget}.get(field.kind, title)
                 answer = Answer(
                     application=row,
                     field=field.key,

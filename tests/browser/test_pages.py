@@ -4,6 +4,7 @@ nothing the browser refuses, and no more to fetch than the budget."""
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page
 
 from browser.conftest import REPOSITORY, Portal, Visitors
 from browser.sites import NAMES, pages
@@ -24,14 +25,47 @@ def test_page_is_accessible_and_fits(name: str, language: str, visit: Visitors, 
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(path)
+    sound(page)
+    assert page.locator("html").get_attribute("lang") == language
+    assert complaints == []
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+@pytest.mark.parametrize("deed", ["|accept|", "|reject|", ""])
+def test_what_is_asked_once_more_of_many_is_accessible_and_fits(
+    deed: str, language: str, visit: Visitors, portal: Portal
+):
+    page = visit.page("officer", language=language, bypass_csp=True)
+    page.goto(f"/desk/{portal.seed['judged_round']}/?view=list")
+    for box in page.locator("input[name=ids]").all():
+        box.check()
+    if deed:
+        chosen = page.locator(f"select[name=deed] option[value*='{deed}']").first
+        page.locator("select[name=deed]").first.select_option(chosen.get_attribute("value"))
+    page.locator("form:has(select[name=deed]) button[type=submit]").first.click()
+    page.wait_for_url("**/bulk/")
+    sound(page)
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_a_decision_asked_about_once_more_is_accessible_and_fits(
+    language: str, visit: Visitors, portal: Portal
+):
+    page = visit.page("officer", language=language, bypass_csp=True)
+    page.goto(f"/desk/applications/{portal.seed['deciding']}/")
+    page.locator("form[action*=decision] textarea").first.fill("예산 안에서 필요하다.")
+    page.locator("form[action*=decision] button[type=submit]").first.click()
+    page.wait_for_url("**/decision/")
+    sound(page)
+
+
+def sound(page: Page) -> None:
     page.add_script_tag(path=AXE)
     for width in (1440, 390):
         page.set_viewport_size({"width": width, "height": 900})
         wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wider == 0, f"wider than a screen of {width} by {wider}"
         assert page.evaluate(_RUN_AXE) == []
-    assert page.locator("html").get_attribute("lang") == language
-    assert complaints == []
 
 
 @pytest.mark.parametrize("name", ["home-public", "award", "earnings", "book", "sign-in"])

@@ -221,6 +221,21 @@ def test_nothing_chosen_changes_nothing(world: World, desk: Client, data: dict[s
     assert world.see(view).state == "submitted"
 
 
+@pytest.mark.parametrize("ticked", ["ids", "all"])
+def test_more_than_may_be_done_at_once_is_refused_and_none_is_left_out_in_silence(
+    world: World, desk: Client, monkeypatch: pytest.MonkeyPatch, ticked: str
+) -> None:
+    monkeypatch.setattr("dure.control.applications.desk_views.MAX_BULK", 1)
+    first, second = two_at_the_decision(world)
+    chosen = (first, second) if ticked == "ids" else ()
+    refused = bulk(
+        desk, first, "decide|accept|", *chosen, confirmed="1", **({"all": "1"} if ticked == "all" else {})
+    )
+    assert refused.status_code == 422
+    assert "At most 1 applications at once." in text(refused)
+    assert [world.see(first).state, world.see(second, world.stranger).state] == ["submitted"] * 2
+
+
 def test_ids_of_another_round_are_left_out(world: World, desk: Client) -> None:
     view = world.at_decision()
     elsewhere = world.submitted(world.round("other-2026"))

@@ -56,6 +56,18 @@ def test_an_officer_sees_what_waits_in_every_room(world: World) -> None:
     assert all(task.since is not None for task in tasks)
 
 
+def test_questions_beyond_those_shown_are_one_task_that_counts_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dure.control.portal.tasks._QUESTIONS_SHOWN", 2)
+    world.started()
+    for number in range(5):
+        calls.ask_question(actor=world.stranger, call_slug="api-2026", text=f"질문 {number}은 어떻게 되나요?")
+    found = [(task.kind, task.count, task.path) for task in tasks_of(world.officer)]
+    assert [kind for kind, _, _ in found] == ["question", "question", "questions"]
+    assert found[-1][1:] == (3, "/calls/questions/")
+
+
 def test_an_applicant_sees_the_own_and_nobody_elses(world: World) -> None:
     view = world.started()
     (task,) = tasks_of(world.writer)

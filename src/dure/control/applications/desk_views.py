@@ -132,11 +132,15 @@ def bulk(request: Request, round_id: UUID) -> HttpResponse:
     if request.method != "POST":
         return redirect("applications:desk_board", round_id)
     deed = next((one for one in desk.deeds(round_) if one.key == request.POST.get("deed")), None)
-    lines = desk.chosen(actor=request.actor, round_=round_, ids=_ids(request, round_))
-    if deed is None or not lines:
-        problem = (
-            gettext("Choose the applications first.") if deed else gettext("Choose what is to be done first.")
-        )
+    ids = _ids(request, round_)
+    lines = desk.chosen(actor=request.actor, round_=round_, ids=ids[:MAX_BULK])
+    if deed is None or not lines or len(ids) > MAX_BULK:
+        if deed is None:
+            problem = gettext("Choose what is to be done first.")
+        elif not lines:
+            problem = gettext("Choose the applications first.")
+        else:
+            problem = gettext("At most %(n)d applications at once.") % {"n": MAX_BULK}
         context = {"round": round_, "problem": problem}
         return render(request, "applications/desk_nothing.html", context, status=422)
     needed = deed.outcome in ADVERSE or deed.verb == "reject"
@@ -153,13 +157,16 @@ def bulk(request: Request, round_id: UUID) -> HttpResponse:
 
 
 def _ids(request: Request, round_: RoundView) -> list[UUID]:
-    """What was ticked; or everything that the list's filters let through."""
+    """What was ticked; or everything that the list's filters let through. One more than may be done at once says that
+    there were more."""
     if request.POST.get("all") == "1":
         filters = _filters(request.POST, round_)
         filters.pop("order")
-        return selectors.ids_that_match(actor=request.actor, limit=MAX_BULK, round_id=round_.id, **filters)
+        return selectors.ids_that_match(
+            actor=request.actor, limit=MAX_BULK + 1, round_id=round_.id, **filters
+        )
     found = []
-    for text in request.POST.getlist("ids")[:MAX_BULK]:
+    for text in request.POST.getlist("ids")[: MAX_BULK + 1]:
         try:
             found.append(UUID(text))
         except ValueError:

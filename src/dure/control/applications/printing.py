@@ -83,7 +83,7 @@ def _label(field: Field, key: Any) -> str:
 
 def _budget(field: Field, value: Any) -> list[list[str]]:
     names = {line.key: line.label for line in field.lines}
-    rows = value if isinstance(value, list) else [{"line": key, "won": sum_} for key, sum_ in value.items()]
+    rows = value if isinstance(value, list) else []
     lines = [
         [
             names.get(str(row.get("line")), str(row.get("line"))),

@@ -106,10 +106,22 @@ def _organisation_of(one: programmes.OwnContributionDuty) -> str:
 def _questions(actor: Actor) -> Iterator[Task]:
     if not actor.has(*OFFICERS):
         return
-    for one in calls.oldest_questions_to_answer(actor=actor, limit=_QUESTIONS_SHOWN):
+    found = calls.oldest_questions_to_answer(actor=actor, limit=_QUESTIONS_SHOWN + 1)
+    for one in found[:_QUESTIONS_SHOWN]:
         path = reverse("calls:answer", args=[one.id])
         yield Task(
             "question", one.text[:120], gettext("A question to answer"), one.call_name, path, one.asked_at
+        )
+    if len(found) > _QUESTIONS_SHOWN:
+        more = calls.count_of_questions_to_answer(actor=actor) - _QUESTIONS_SHOWN
+        yield Task(
+            "questions",
+            gettext("Further questions to answer"),
+            ngettext("%(n)d waits", "%(n)d wait", more) % {"n": more},
+            gettext("The oldest first"),
+            reverse("calls:questions"),
+            found[-1].asked_at,
+            count=more,
         )
 
 

@@ -26,6 +26,7 @@ from dure.control.calls.selectors.fitting import (
     matching_organisations,
 )
 from dure.control.calls.selectors.questions import (
+    count_of_questions_to_answer,
     oldest_questions_to_answer,
     question,
     questions,
@@ -81,6 +82,7 @@ __all__ = [
     "call_refs",
     "calls",
     "comparison",
+    "count_of_questions_to_answer",
     "database_now",
     "draft",
     "facts_of",

@@ -41,6 +41,10 @@ def oldest_questions_to_answer(*, actor: Actor, limit: int) -> list[QuestionView
     return question_views(list(_to_answer(actor).select_related("call__programme")[:limit]), actor)
 
 
+def count_of_questions_to_answer(*, actor: Actor) -> int:
+    return _to_answer(actor).count()
+
+
 def _to_answer(actor: Actor) -> QuerySet[Question]:
     rows = Question.objects.filter(state="open")
     if not actor.is_system:
