@@ -358,7 +358,7 @@ def test_fitting_asks_other_processes_for_what_lies_idle(tmp_path):
             there.award, there.key = here.award, here.key
             there.publish("award", there.award_entry())
             bank.awards[here.award] = 100_000
-            await there.keeper._lease_and_pump(there.keeper.escrow(here.award), 80_000)
+            await there.keeper.leases.lease(there.keeper.escrow(here.award), 80_000, there.keeper.answered)
             fitted = await here.call(CHAT, headers="x-dure-fit: true\r\n")
             assert fitted.status == 200
             async with world(tmp_path / "c", micro_won=100_000, escrow_wait=0.2) as whole:

@@ -102,7 +102,7 @@ def test_money_in_another_process_is_recalled(tmp_path):
             there.publish("award", there.award_entry())
             there.publish("key", there.key_entry())
             bank.awards[here.award] = 600_000
-            await there.keeper._lease_and_pump(there.keeper.escrow(here.award), 500_000)
+            await there.keeper.leases.lease(there.keeper.escrow(here.award), 500_000, there.keeper.answered)
             assert bank.awards[here.award] == 100_000
             answer = await here.call(CHAT)
             assert answer.status == 200

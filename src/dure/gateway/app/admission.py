@@ -15,11 +15,15 @@ from dure.gateway.protocol.escrow import Shortage, Waiter
 def admit(relay: Relay) -> None:
     """Take a place, hold the money, and go; or wait. Raises `Refusal` where there is nothing to wait for."""
     charge = relay.charge
-    if charge.permit is not None:
+    if charge.permit is not None and not charge.permit.take(relay.gateway.now()):
         Admission(relay).pass_limits()
         return
-    # Where others wait for a place already, nobody overtakes them.
-    route = None if relay.model.id in relay.gateway.waiting.lines else relay.next_route()
+    try:
+        # Where others wait for a place already, nobody overtakes them.
+        route = None if relay.model.id in relay.gateway.waiting.lines else relay.next_route()
+    except Refusal:
+        charge.refused()
+        raise
     if route is None:
         Admission(relay).join()
         relay.begin()

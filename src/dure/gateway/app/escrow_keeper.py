@@ -6,11 +6,9 @@ its award is withdrawn, or when this process ends.
 """
 
 import asyncio
-import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
 
-from dure.gateway.io.database import DatabaseAway, DatabaseRefused, Lease
+from dure.gateway.app.leases import EscrowLink, Leases
 from dure.gateway.protocol.escrow import (
     RECALL_SECONDS,
     RECALLED_SECONDS,
@@ -19,18 +17,6 @@ from dure.gateway.protocol.escrow import (
     Shortage,
     Waiter,
 )
-
-logger = logging.getLogger(__name__)
-
-
-class EscrowLink(Protocol):
-    """The doors of `io.database.DatabaseLink` that move money."""
-
-    async def lease(self, award: str, needed: int) -> Lease: ...
-
-    async def give_back(self, award: str, amount: int) -> bool: ...
-
-    async def recall(self, award: str) -> None: ...
 
 
 class EscrowKeeper:
@@ -43,14 +29,12 @@ class EscrowKeeper:
         wait_seconds: float = WAIT_SECONDS,
     ) -> None:
         self.escrows: dict[str, AwardEscrow] = {}
-        self._link = link
+        self.leases = Leases(link, loop)
         self._loop = loop
         self._idle_seconds = idle_seconds
         self._wait_seconds = wait_seconds
         self._waiting: set[AwardEscrow] = set()
         self._recalled: set[AwardEscrow] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._retired = False
 
     def escrow(self, award: str) -> AwardEscrow:
         escrow = self.escrows.get(award)
@@ -94,7 +78,7 @@ class EscrowKeeper:
         settlement = escrow.settle(hold, cost)
         if escrow.waiters:
             self._loop.call_soon(self._pump, escrow)
-        elif escrow.gone or self._retired:
+        elif escrow.gone or self.leases.retired:
             self._loop.call_soon(self._give_back, escrow)
         return settlement
 
@@ -123,7 +107,7 @@ class EscrowKeeper:
 
     def credited(self, award: str, amount: int) -> None:
         """Money that was ours all along has turned up: a lease or a give-back whose outcome was unknown."""
-        if self._retired:
+        if self.leases.retired:
             return
         escrow = self.escrow(award)
         escrow.leased += amount
@@ -156,19 +140,18 @@ class EscrowKeeper:
 
     def retire(self) -> None:
         """Nothing here is ours any more: nobody else is admitted, and nothing is given back."""
-        self._retired = True
+        self.leases.retired = True
         for escrow in self.escrows.values():
             escrow.take_free()
             escrow.database_away = True
             self._loop.call_soon(self._pump, escrow)
 
-    async def close(self, timeout_seconds: float) -> None:
+    def close(self, timeout_seconds: float) -> Awaitable[None]:
         """Give everything back that is free, and wait for the database to take it."""
         for escrow in self.escrows.values():
             escrow.gone = True
             self._give_back(escrow)
-        if self._tasks:
-            await asyncio.wait(list(self._tasks), timeout=timeout_seconds)
+        return self.leases.finish(timeout_seconds)
 
     # Acting
 
@@ -188,7 +171,7 @@ class EscrowKeeper:
                     return
                 case "recall":
                     escrow.recall_again_at = now + RECALL_SECONDS
-                    self._spawn(self._recall(escrow.award))
+                    self.leases.recall(escrow.award)
                 case "admit":
                     assert step.waiter is not None
                     escrow.admit(step.waiter)
@@ -203,51 +186,14 @@ class EscrowKeeper:
             self._lease(escrow, escrow.top_up_amount(now))
 
     def _lease(self, escrow: AwardEscrow, amount: int) -> None:
-        escrow.leasing = True
-        self._spawn(self._lease_and_pump(escrow, amount))
+        self.leases.ask(escrow, amount, self.answered)
 
-    async def _lease_and_pump(self, escrow: AwardEscrow, amount: int) -> None:
-        try:
-            if self._retired:
-                raise DatabaseAway("this process may lease nothing more")
-            lease = await self._link.lease(escrow.award, amount)
-            escrow.lease_granted(
-                lease.granted,
-                award_left=lease.award_left,
-                elsewhere=lease.escrow_elsewhere,
-                now=self._loop.time(),
-            )
-        except DatabaseAway:
-            escrow.database_away = True
-        except DatabaseRefused as refused:
-            logger.warning("award %s: no lease: %s", escrow.award, refused)
-            escrow.lease_granted(0, award_left=0, elsewhere=0, now=self._loop.time())
-        finally:
-            escrow.leasing = False
+    def answered(self, escrow: AwardEscrow) -> None:
+        """The database has said what can be leased, or that it cannot be reached."""
         self._pump(escrow)
         if escrow.gone:
             self._give_back(escrow)
 
-    async def _recall(self, award: str) -> None:
-        try:
-            await self._link.recall(award)
-        except (DatabaseAway, DatabaseRefused) as error:
-            logger.info("award %s: recall: %s", award, error)
-
     def _give_back(self, escrow: AwardEscrow) -> None:
         if escrow.free > 0:
-            amount = escrow.take_free()
-            if not self._retired:
-                self._spawn(self._give_back_amount(escrow, amount))
-
-    async def _give_back_amount(self, escrow: AwardEscrow, amount: int) -> None:
-        try:
-            await self._link.give_back(escrow.award, amount)
-        except DatabaseRefused as refused:
-            # It stays in the ledger's escrow account and returns when this process is finished.
-            logger.error("award %s: %d micro-won not given back: %s", escrow.award, amount, refused)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            self.leases.give_back(escrow.award, escrow.take_free())

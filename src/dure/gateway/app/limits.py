@@ -6,15 +6,13 @@ money: keeps a few for the next request, waits in line, recalls from other proce
 """
 
 import asyncio
-import itertools
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
 
 from dure.contracts.directory import AwardEntry, DirectoryEntry, KeyEntry
 from dure.contracts.gateway_api import SLOTS_PREFIX
+from dure.gateway.app.allotments import Allotments, Heard, LimitsLink, SlotLink
 from dure.gateway.app.escrow_keeper import EscrowKeeper
-from dure.gateway.io.database import Allotment, DatabaseAway, DatabaseRefused, Lease
 from dure.gateway.protocol.escrow import AwardEscrow
 from dure.gateway.protocol.limits import Exceeded, Gate, Owner, Rate, RateKind, RateWaiter
 from dure.gateway.protocol.networks import Network, parsed_networks
@@ -25,25 +23,6 @@ logger = logging.getLogger(__name__)
 SLOT_IDLE_SECONDS = 5.0
 #: A rate nobody has used for this long is not looked at any more.
 _FORGET_SECONDS = 130.0
-
-
-class LimitsLink(Protocol):
-    """The doors of `io.database.DatabaseLink` for limits."""
-
-    async def allot(
-        self,
-        subject: str,
-        kind: str,
-        *,
-        revision: int,
-        minute: int,
-        holding: int,
-        limit: int,
-        needed: int,
-        wanted: int,
-    ) -> Allotment: ...
-
-    async def recall_slots(self, subject: str) -> None: ...
 
 
 class LimitsKeeper:
@@ -60,17 +39,15 @@ class LimitsKeeper:
         self.limited: set[str] = set()
         self.trusted = parsed_networks(trusted_proxies)
         self.now: Callable[[], float] = loop.time
-        self.processes = 1
         self.slot_limits: dict[str, int] = {}
         self.borrowed: dict[str, int] = {}
-        self._link = link
         self._loop = loop
-        self._revisions = itertools.count(1)
+        self._heard = heard = Heard()
+        self._allotments = Allotments(link, loop, heard, self.now)
         self._gates: dict[str, Gate] = {}
         self._rates: dict[tuple[str, RateKind], Rate] = {}
         self._busy: set[Rate] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._slots_at_database = SlotLink(self, link, self._revisions)
+        self._slots_at_database = SlotLink(link, heard, self.slot_limits)
         self.slots = EscrowKeeper(
             self._slots_at_database, loop, idle_seconds=SLOT_IDLE_SECONDS, wait_seconds=wait_seconds
         )
@@ -159,7 +136,7 @@ class LimitsKeeper:
         return True
 
     def slot_share(self, subject: str) -> int:
-        return max(1, self.slot_limits.get(subject, 0) // self.processes)
+        return max(1, self.slot_limits.get(subject, 0) // self._heard.processes)
 
     def hand_back(self, subject: str) -> None:
         """A borrowed slot is free again."""
@@ -199,9 +176,9 @@ class LimitsKeeper:
             if rate.spare(now):
                 self._ask(rate, 0, 0)
 
-    async def close(self, timeout_seconds: float) -> None:
+    def close(self, timeout_seconds: float) -> Awaitable[None]:
         """Give slots back; what is left of a minute ends with it."""
-        await self.slots.close(timeout_seconds)
+        return self.slots.close(timeout_seconds)
 
     # Acting
 
@@ -227,111 +204,7 @@ class LimitsKeeper:
             self._ask(rate, amount, 0)
 
     def _ask(self, rate: Rate, needed: int, wanted: int) -> None:
-        rate.asking = True
-        self._spawn(self._ask_and_pump(rate, needed, wanted))
-
-    async def _ask_and_pump(self, rate: Rate, needed: int, wanted: int) -> None:
-        asked_at = self.now()
-        try:
-            answer = await self._link.allot(
-                rate.subject,
-                rate.kind,
-                revision=next(self._revisions),
-                minute=rate.minute,
-                holding=rate.allotted,
-                limit=rate.limit,
-                needed=needed,
-                wanted=wanted,
-            )
-            self.processes = rate.processes = answer.processes
-            rate.answered(
-                answer.granted,
-                answer.left,
-                answer.minute,
-                answer.ends_in_ms / 1000,
-                asked_at=asked_at,
-                now=self.now(),
-            )
-        except (DatabaseAway, DatabaseRefused) as error:
-            if isinstance(error, DatabaseRefused):
-                logger.warning("%s %s: %s per minute: %s", rate.owner, rate.subject, rate.kind, error)
-            rate.processes = self.processes
-            if needed:
-                rate.database_away(self.now())
-        finally:
-            rate.asking = False
-        self._pump(rate)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-
-class SlotLink:
-    """The database's door for slots, in the shape in which the escrow's keeper knows its own."""
-
-    def __init__(self, keeper: LimitsKeeper, link: LimitsLink, revisions: "itertools.count[int]") -> None:
-        self._keeper = keeper
-        self._link = link
-        self._revisions = revisions
-        self._held: dict[str, int] = {}
-        self._turns: dict[str, asyncio.Lock] = {}
-        self._untold: set[str] = set()
-        self._tasks: set[asyncio.Task[bool]] = set()
-
-    async def lease(self, award: str, needed: int) -> Lease:
-        async with self._turn(award):
-            answer = await self._allot(award, needed)
-            self._held[award] = self._held.get(award, 0) + answer.granted
-            return Lease(answer.granted, answer.left, answer.elsewhere)
-
-    async def give_back(self, award: str, amount: int) -> bool:
-        async with self._turn(award):
-            self._held[award] -= amount
-            return await self._tell(award)
-
-    async def recall(self, award: str) -> None:
-        await self._link.recall_slots(award)
-
-    def retry(self) -> None:
-        """Tell the database what it could not be told before."""
-        for subject in list(self._untold):
-            self._untold.discard(subject)
-            task = asyncio.get_running_loop().create_task(self.give_back(subject, 0))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _tell(self, subject: str) -> bool:
-        try:
-            await self._allot(subject, 0)
-        except DatabaseAway:
-            self._untold.add(subject)
-            return False
-        except DatabaseRefused as refused:
-            logger.warning("%s: slots not given back: %s", subject, refused)
-        return True
-
-    async def _allot(self, subject: str, needed: int) -> Allotment:
-        answer = await self._link.allot(
-            subject,
-            "slots",
-            revision=next(self._revisions),
-            minute=0,
-            holding=self._held.get(subject, 0),
-            limit=self._keeper.slot_limits.get(subject, 0),
-            needed=needed,
-            wanted=needed,
-        )
-        self._keeper.processes = answer.processes
-        return answer
-
-    def _turn(self, subject: str) -> asyncio.Lock:
-        """One statement at a time: what it says is held must be what is held when it arrives."""
-        turn = self._turns.get(subject)
-        if turn is None:
-            turn = self._turns[subject] = asyncio.Lock()
-        return turn
+        self._allotments.ask(rate, needed, wanted, self._pump)
 
 
 def limits_anything(entry: KeyEntry | AwardEntry) -> bool:

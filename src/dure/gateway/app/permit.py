@@ -11,11 +11,15 @@ from dure.gateway.app.limits import LimitsKeeper
 from dure.gateway.protocol import errors, limit_refusals
 from dure.gateway.protocol.errors import Refusal
 from dure.gateway.protocol.escrow import AwardEscrow, Shortage, Waiter
-from dure.gateway.protocol.limits import Exceeded, Gate, Owner, Rate, RateWaiter, rate_headers
+from dure.gateway.protocol.limits import Exceeded, Gate, Owner, Rate, RateKind, RateWaiter, rate_headers
 
 
 class Permit:
-    """`tokens` is what the request counts for: its estimated input and the output that it may have."""
+    """`tokens` is what the request counts for: its estimated input and the output that it may have.
+
+    `_slots` and `_borrowed` are places, in the order of the gate's; `_turns` are the minutes in which its first rates were
+    taken from.
+    """
 
     __slots__ = (
         "_borrowed",
@@ -24,8 +28,8 @@ class Permit:
         "_keeper",
         "_refused",
         "_slots",
-        "_taken",
         "_tokens",
+        "_turns",
         "_waiter",
     )
 
@@ -35,7 +39,7 @@ class Permit:
         self._tokens = tokens
         self._slots: list[AwardEscrow] = []
         self._borrowed: list[str] = []
-        self._taken: list[tuple[Rate, int, int]] = []
+        self._turns: list[int] = []
         self._waiter: Waiter | RateWaiter | None = None
         self._granted: Callable[[], None] = _nothing
         self._refused: Callable[[Refusal], None] = _not_expected
@@ -47,6 +51,26 @@ class Permit:
             if rate.surely_exceeded(amount, now):
                 raise limit_refusals.rate_exceeded(rate.exceeded(amount, now))
 
+    def take(self, now: float) -> bool:
+        """Whether nothing of it has to be waited for. What was taken is kept for `enter`, which goes on from there."""
+        gate, slots, rates = self._gate, self._slots, self._gate.rates
+        keeper = self._keeper
+        at = len(slots) + len(self._borrowed)
+        while at < len(gate.slots):
+            slot = keeper.slots.escrow(gate.slots[at][0])
+            if not keeper.slots.try_hold(slot, 1, now):
+                return False
+            slots.append(slot)
+            at += 1
+        at = len(self._turns)
+        while at < len(rates):
+            rate = rates[at]
+            if not rate.take(self._amount(rate), now):
+                return False
+            self._take(rate)
+            at += 1
+        return True
+
     def enter(self, *, granted: Callable[[], None], refused: Callable[[Refusal], None]) -> bool:
         """Whether the request may go on at once; else one of the callbacks comes later."""
         self._granted = granted
@@ -55,11 +79,10 @@ class Permit:
 
     def settle(self, tokens: int) -> None:
         """The request has ended, and used that many tokens."""
-        now = self._keeper.now()
-        for rate, amount, turn in self._taken:
-            if rate.kind == "tokens" and tokens < amount:
-                rate.give_back(amount - tokens, turn, now)
-        self._taken.clear()
+        unused = self._tokens - tokens
+        if unused > 0:
+            self._give_back("tokens", unused)
+        self._turns.clear()
         self._leave_slots()
 
     def cancel(self) -> None:
@@ -67,11 +90,17 @@ class Permit:
         if self._waiter is not None:
             self._waiter.cancelled = True
             self._waiter = None
-        now = self._keeper.now()
-        for rate, amount, turn in self._taken:
-            rate.give_back(amount, turn, now)
-        self._taken.clear()
+        self._give_back("requests", 1)
+        self._give_back("tokens", self._tokens)
+        self._turns.clear()
         self._leave_slots()
+
+    def _give_back(self, kind: RateKind, amount: int) -> None:
+        now = self._keeper.now()
+        rates = self._gate.rates
+        for at, turn in enumerate(self._turns):
+            if rates[at].kind == kind:
+                rates[at].give_back(amount, turn, now)
 
     def headers(self) -> bytes:
         """`x-ratelimit-*`, as lines."""
@@ -81,28 +110,28 @@ class Permit:
         return self._tokens if rate.kind == "tokens" else 1
 
     def _advance(self) -> bool:
+        """Take what can be had, and wait for the first thing that cannot."""
         keeper = self._keeper
-        now = keeper.now()
-        for subject, _ in self._gate.slots[len(self._slots) + len(self._borrowed) :]:
-            slot = keeper.slots.escrow(subject)
-            if not keeper.slots.try_hold(slot, 1, now):
-                self._waiter = keeper.slots.wait(
-                    slot, 1, granted=partial(self._slot_granted, slot), refused=self._slot_refused
-                )
-                return False
-            self._slots.append(slot)
-        for rate in self._gate.rates[len(self._taken) :]:
-            amount = self._amount(rate)
-            if not rate.take(amount, now):
-                self._waiter = keeper.wait(
-                    rate, amount, granted=partial(self._rate_granted, rate), refused=self._rate_refused
-                )
-                return False
-            self._take(rate, amount)
-        return True
+        if self.take(keeper.now()):
+            return True
+        at = len(self._slots) + len(self._borrowed)
+        if at < len(self._gate.slots):
+            slot = keeper.slots.escrow(self._gate.slots[at][0])
+            self._waiter = keeper.slots.wait(
+                slot, 1, granted=partial(self._slot_granted, slot), refused=self._slot_refused
+            )
+        else:
+            rate = self._gate.rates[len(self._turns)]
+            self._waiter = keeper.wait(
+                rate,
+                self._amount(rate),
+                granted=partial(self._rate_granted, rate),
+                refused=self._rate_refused,
+            )
+        return False
 
-    def _take(self, rate: Rate, amount: int) -> None:
-        self._taken.append((rate, amount, rate.turn))
+    def _take(self, rate: Rate) -> None:
+        self._turns.append(rate.turn)
         self._keeper.used(rate)
 
     def _go_on(self) -> None:
@@ -132,7 +161,7 @@ class Permit:
         return limit_refusals.too_many_at_once(owner, keeper.slot_limits.get(subject, 0), share)
 
     def _rate_granted(self, rate: Rate) -> None:
-        self._take(rate, self._amount(rate))
+        self._take(rate)
         self._go_on()
 
     def _rate_refused(self, over: Exceeded) -> None:

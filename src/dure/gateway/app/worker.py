@@ -43,6 +43,8 @@ from dure.gateway.protocol.directory import Directory
 
 logger = logging.getLogger(__name__)
 
+#: So many objects more than were freed bring about the next collection.
+YOUNG_OBJECTS = 50_000
 SWEEP_SECONDS = 0.1
 TICK_SECONDS = 0.5
 SLOW_SWEEP_SECONDS = 1.0
@@ -179,6 +181,8 @@ class Worker:
         # What has been loaded lives as long as the process: collections need not look at it again.
         gc.collect()
         gc.freeze()
+        # The usual call leaves nothing behind that only a collection could free, so they may be rare.
+        gc.set_threshold(YOUNG_OBJECTS, 10, 10)
         follow = self._loop.create_task(self.sync.follow())
         try:
             while True:
