@@ -33,7 +33,8 @@ from dure.gateway.app.escrow_keeper import EscrowKeeper
 from dure.gateway.app.gateway import Gateway
 from dure.gateway.app.limits import LimitsKeeper
 from dure.gateway.app.service import GatewayService
-from dure.gateway.io.http_server import ClientConnection, HttpServer
+from dure.gateway.io.clients import ClientConnection
+from dure.gateway.io.http_server import HttpServer
 from dure.gateway.io.journal import JournalWriter
 from dure.gateway.io.upstream import UpstreamConnection, UpstreamPools, origin_of
 from dure.gateway.protocol.directory import Directory, key_digest

@@ -34,6 +34,7 @@ MODULES = (
     "dure.gateway.protocol.limits",
     "dure.gateway.protocol.metering",
     "dure.gateway.protocol.routing",
+    "dure.gateway.io.clients",
     "dure.gateway.io.journal",
     "dure.gateway.io.upstream",
     "dure.gateway.app.admission",

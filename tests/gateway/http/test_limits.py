@@ -2,7 +2,8 @@
 
 import pytest
 
-from dure.gateway.io.http_server import ClientConnection, ServerLimits
+from dure.gateway.io.clients import ClientConnection
+from dure.gateway.io.server_limits import ServerLimits
 
 from .wire import Client, Transport
 

@@ -5,7 +5,7 @@ import re
 import httptools
 import pytest
 
-from dure.gateway.io.http_server import ServerLimits
+from dure.gateway.io.server_limits import ServerLimits
 from dure.gateway.protocol import http_request
 
 from .cases import Case, cases, unescaped

@@ -3,9 +3,12 @@
 import json
 from collections.abc import Callable
 
-from dure.gateway.io.http_server import ClientConnection, HttpServer, Request, ServerLimits
+from dure.gateway.io.clients import ClientConnection
+from dure.gateway.io.http_server import HttpServer
+from dure.gateway.io.server_limits import ServerLimits
 from dure.gateway.io.upstream import Origin, UpstreamConnection, UpstreamPool
 from dure.gateway.protocol.errors import Refusal
+from dure.gateway.protocol.http_request import Request
 
 LIMITS = ServerLimits(body_bytes=100_000_000)
 

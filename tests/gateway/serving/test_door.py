@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from dure.contracts.ids import uuid7
-from dure.gateway.io.http_server import ServerLimits
+from dure.gateway.io.server_limits import ServerLimits
 
 from .world import CHAT, KEY, Client, run, world
 

@@ -13,7 +13,6 @@ from dure.gateway.app.ended import Ended
 from dure.gateway.app.gateway import Gateway, Route
 from dure.gateway.app.offers import Offer
 from dure.gateway.app.permit import Permit
-from dure.gateway.io.http_server import Request
 from dure.gateway.io.upstream import Origin
 from dure.gateway.protocol import errors
 from dure.gateway.protocol.admission import hold_micro_won, largest_output_tokens
@@ -21,6 +20,7 @@ from dure.gateway.protocol.calls import Call
 from dure.gateway.protocol.endpoints import ModelEndpoint
 from dure.gateway.protocol.errors import Refusal
 from dure.gateway.protocol.escrow import Shortage
+from dure.gateway.protocol.http_request import Request
 from dure.gateway.protocol.journal import encode_progress
 from dure.gateway.protocol.metering import (
     NO_QUANTITIES,

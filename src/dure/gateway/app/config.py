@@ -2,7 +2,7 @@
 
 import msgspec
 
-from dure.gateway.io.http_server import ServerLimits
+from dure.gateway.io.server_limits import ServerLimits
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,9 +35,7 @@ class Leases:
         escrow.leasing = True
         self._spawn(self.lease(escrow, amount, answered))
 
-    async def lease(
-        self, escrow: AwardEscrow, amount: int, answered: Callable[[AwardEscrow], None]
-    ) -> None:
+    async def lease(self, escrow: AwardEscrow, amount: int, answered: Callable[[AwardEscrow], None]) -> None:
         try:
             if self.retired:
                 raise DatabaseAway("this process may lease nothing more")

@@ -19,12 +19,13 @@ from dure.gateway.app.attempts import Attempts
 from dure.gateway.app.charge import Charge
 from dure.gateway.app.gateway import Gateway, Route
 from dure.gateway.app.streaming import Stream
-from dure.gateway.io.http_server import ClientConnection, Request
+from dure.gateway.io.clients import ClientConnection
 from dure.gateway.io.upstream import UpstreamConnection
 from dure.gateway.protocol import errors, http1
 from dure.gateway.protocol.calls import Call
 from dure.gateway.protocol.endpoints import ModelEndpoint
 from dure.gateway.protocol.errors import Refusal
+from dure.gateway.protocol.http_request import Request
 from dure.gateway.protocol.metering import Quantities
 
 #: How long a provider may take to end its answer after the end of the stream's events, in seconds.

@@ -16,11 +16,12 @@ from dure.gateway.app.model_views import ModelList, ModelView
 from dure.gateway.app.offers import MOST_CALLERS, NEVER, Caller, Offer
 from dure.gateway.app.permit import Permit
 from dure.gateway.app.relay import Relay
-from dure.gateway.io.http_server import ClientConnection, Request
+from dure.gateway.io.clients import ClientConnection
 from dure.gateway.protocol import directory, errors, limit_refusals
 from dure.gateway.protocol.endpoints import ENDPOINTS, ModelEndpoint
 from dure.gateway.protocol.errors import Refusal
 from dure.gateway.protocol.http1 import JSON, header_lines, plain_head
+from dure.gateway.protocol.http_request import Request
 from dure.gateway.protocol.limits import Gate, rate_headers
 from dure.gateway.protocol.networks import client_address, is_in
 

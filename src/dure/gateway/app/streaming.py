@@ -6,7 +6,7 @@ content, which nearly every one is, goes out as the very bytes that came in.
 
 from typing import TYPE_CHECKING
 
-from dure.gateway.io.http_server import ClientConnection
+from dure.gateway.io.clients import ClientConnection
 from dure.gateway.io.upstream import UpstreamConnection
 from dure.gateway.protocol import errors, http1
 from dure.gateway.protocol.metering import Quantities
