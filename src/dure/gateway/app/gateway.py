@@ -5,6 +5,7 @@ import logging
 import os
 import random
 import time
+from binascii import hexlify
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import Protocol
@@ -183,8 +184,8 @@ class Gateway:
                 for at in range(0, len(random_bytes), 10)
             ]
         raw = (_time_ns() // 1_000_000 << 80 | self._chances.pop()).to_bytes(16)
-        text = raw.hex()
-        return RequestId(raw, f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}".encode())
+        text = hexlify(raw)
+        return RequestId(raw, b"%b-%b-%b-%b-%b" % (text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
     # Routes
 

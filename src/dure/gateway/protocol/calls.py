@@ -19,7 +19,7 @@ from dure.gateway.protocol.metering import NOTHING
 Fields = dict[str, msgspec.Raw]
 
 
-class Call(msgspec.Struct):
+class Call:
     """What one request asks for, whatever its endpoint.
 
     `output_tokens` is what the caller allows for each answer (None: not said), in as many fields as
@@ -32,24 +32,55 @@ class Call(msgspec.Struct):
     beside the fields.
     """
 
-    endpoint: Endpoint
-    model: str
-    fields: Fields
-    text_bytes: int
-    only_text: bool = True
-    stream: bool = False
-    wants_usage: bool = False
-    output_tokens: int | None = None
-    output_field: str = "max_tokens"
-    limits: int = 0
-    copies: int = 1
-    prompts: int = 1
-    template_tokens: int = 0
-    extra_output_tokens: int = 0
-    units: dict[str, int] = NOTHING
-    meters: Mapping[str, int] = NOTHING
-    content_type: bytes = JSON
-    kept: Any = None
+    __slots__ = (
+        "content_type",
+        "copies",
+        "endpoint",
+        "extra_output_tokens",
+        "fields",
+        "kept",
+        "limits",
+        "meters",
+        "model",
+        "only_text",
+        "output_field",
+        "output_tokens",
+        "prompts",
+        "stream",
+        "template_tokens",
+        "text_bytes",
+        "units",
+        "wants_usage",
+    )
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        model: str,
+        fields: Fields,
+        text_bytes: int,
+        *,
+        only_text: bool = True,
+        stream: bool = False,
+    ) -> None:
+        self.endpoint: Endpoint = endpoint
+        self.model = model
+        self.fields = fields
+        self.text_bytes = text_bytes
+        self.only_text = only_text
+        self.stream = stream
+        self.wants_usage = False
+        self.output_tokens: int | None = None
+        self.output_field = "max_tokens"
+        self.limits = 0
+        self.copies = 1
+        self.prompts = 1
+        self.template_tokens = 0
+        self.extra_output_tokens = 0
+        self.units = NOTHING
+        self.meters: Mapping[str, int] = NOTHING
+        self.content_type = JSON
+        self.kept: Any = None
 
 
 _decode_fields = msgspec.json.Decoder(Fields).decode
@@ -66,6 +97,7 @@ _MOST_NAMES = 40
 _LONGEST_NAMES = 800
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+UNREAD = (KeyError, *UNREADABLE)
 
 
 class FieldNames:
@@ -140,7 +172,7 @@ def typed(fields: Fields, name: str, decode: Any, expected: str) -> Any:
 def whole(fields: Fields, name: str, least: int, most: int | None = None) -> int | None:
     try:
         value: int | None = decode_int(fields[name])
-    except (KeyError, *UNREADABLE):
+    except UNREAD:
         value = typed(fields, name, decode_int, "a whole number")
     if value is None:
         return None
@@ -176,9 +208,10 @@ def refuse_copies(fields: Fields, names: tuple[str, ...]) -> None:
 
 
 def model_name(fields: Fields) -> str:
+    model: str | None
     try:
         model = decode_str(fields["model"])
-    except (KeyError, *UNREADABLE):
+    except UNREAD:
         model = typed(fields, "model", decode_str, "a string")
     if not model:
         invalid(

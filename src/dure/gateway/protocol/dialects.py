@@ -19,40 +19,8 @@ Figures that make no sense are not charged by: the answer is then None and the g
 
 from typing import Any
 
-import msgspec
-
 from dure.gateway.protocol.metering import NOTHING, Quantities
-
-
-class PromptDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    audio_tokens: int | None = None
-
-
-class CompletionDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
-    audio_tokens: int | None = None
-
-
-class Usage(msgspec.Struct):
-    """The `usage` member of an answer of OpenAI's dialect."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-    prompt_tokens_details: PromptDetails | None = None
-    completion_tokens_details: CompletionDetails | None = None
-    prompt_cache_hit_tokens: int | None = None
-    cached_tokens: int | None = None
-    prompt_audio_seconds: Any = None
-    num_search_queries: int | None = None
-
-
-class Timings(msgspec.Struct):
-    """llama.cpp's own figures, beside the usage."""
-
-    cache_n: int | None = None
+from dure.gateway.protocol.shapes import CacheCreation, MessageUsage, ResponseUsage, Timings, Usage
 
 
 def openai_quantities(usage: Usage, timings: Timings | None = None) -> Quantities | None:
@@ -100,16 +68,6 @@ def _units(usage: Usage, input_tokens: int, output_tokens: int, unsaid: int) -> 
     return _counted(units) if units else NOTHING
 
 
-class ResponseUsage(msgspec.Struct):
-    """The `usage` of OpenAI's newer endpoints (responses, images, transcriptions by token): the same by other names."""
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    total_tokens: int | None = None
-    input_tokens_details: PromptDetails | None = None
-    output_tokens_details: CompletionDetails | None = None
-
-
 def response_quantities(usage: ResponseUsage) -> Quantities | None:
     if usage.input_tokens is None:
         return None
@@ -122,36 +80,6 @@ def response_quantities(usage: ResponseUsage) -> Quantities | None:
             completion_tokens_details=usage.output_tokens_details,
         )
     )
-
-
-class CacheCreation(msgspec.Struct):
-    ephemeral_5m_input_tokens: int | None = None
-    ephemeral_1h_input_tokens: int | None = None
-
-
-class ServerToolUse(msgspec.Struct):
-    web_search_requests: int | None = None
-
-
-class MessageOutputDetails(msgspec.Struct):
-    thinking_tokens: int | None = None
-
-
-class MessageUsage(msgspec.Struct):
-    """The `usage` of Anthropic's Messages. In a stream it comes in parts, each with the standing totals."""
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    cache_creation: CacheCreation | None = None
-    server_tool_use: ServerToolUse | None = None
-    output_tokens_details: MessageOutputDetails | None = None
-
-    def updated(self, later: "MessageUsage") -> "MessageUsage":
-        """The totals after `later`: what it does not mention stands."""
-        news = {name: value for name in self.__struct_fields__ if (value := getattr(later, name)) is not None}
-        return msgspec.structs.replace(self, **news)
 
 
 def message_quantities(usage: MessageUsage) -> Quantities | None:

@@ -3,13 +3,21 @@
 import re
 from typing import Any
 
-import msgspec
-
 from dure.contracts.directory import Dialect
 from dure.gateway.protocol.calls import UNREADABLE, encode_fields
-from dure.gateway.protocol.dialects import Timings, Usage, openai_quantities
+from dure.gateway.protocol.dialects import openai_quantities
 from dure.gateway.protocol.errors import INVALID_REQUEST, SERVER
 from dure.gateway.protocol.metering import Quantities, estimated_tokens
+from dure.gateway.protocol.shapes import (
+    Chunk,
+    PlainChunk,
+    Usage,
+    decode_answer,
+    decode_choices,
+    decode_chunk,
+    decode_error,
+    decode_plain,
+)
 from dure.gateway.protocol.sse import CHUNK_ENDS, EventScanner, payload
 
 #: How llama.cpp begins what it says, with status 500, of a request that it cannot read.
@@ -23,65 +31,10 @@ _FAULTS_OF_THE_CALLER = (
 _NO_USAGE = re.compile(rb'"usage":\s*null')
 
 
-class _Message(msgspec.Struct):
-    content: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    message: _Message | None = None
-    text: str | None = None
-
-
-class _Answer(msgspec.Struct):
-    usage: Usage | None = None
-    timings: Timings | None = None
-
-
-class _Choices(msgspec.Struct):
-    choices: list[_Choice] = []
-
-
-class _ErrorAnswer(msgspec.Struct):
-    error: dict[str, Any]
-
-
-class _Groq(msgspec.Struct):
-    usage: Usage | None = None
-
-
-class _Chunk(msgspec.Struct):
-    usage: Usage | None = None
-    timings: Timings | None = None
-    choices: list[msgspec.Raw] | None = None
-    error: msgspec.Raw = msgspec.Raw(b"null")
-    x_groq: _Groq | None = None
-
-
-class _PlainUsage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-
-
-class _PlainChunk(msgspec.Struct):
-    """An answer or chunk read for its totals alone, where a detail is not what it should be."""
-
-    usage: _PlainUsage | None = None
-    choices: list[msgspec.Raw] | None = None
-    error: msgspec.Raw = msgspec.Raw(b"null")
-
-
-_decode_answer = msgspec.json.Decoder(_Answer).decode
-_decode_choices = msgspec.json.Decoder(_Choices).decode
-_decode_error = msgspec.json.Decoder(_ErrorAnswer).decode
-_decode_chunk = msgspec.json.Decoder(_Chunk).decode
-_decode_plain = msgspec.json.Decoder(_PlainChunk).decode
-
-
 def quantities_in(body: bytes) -> Quantities | None:
     """The provider's count in a whole JSON answer; None where it is missing or makes no sense."""
     try:
-        answer = _decode_answer(body)
+        answer = decode_answer(body)
     except UNREADABLE:
         plain = _plainly(body)
         return _plain_quantities(plain)
@@ -89,14 +42,14 @@ def quantities_in(body: bytes) -> Quantities | None:
     return openai_quantities(usage, answer.timings) if usage is not None else None
 
 
-def _plainly(body: bytes) -> _PlainChunk | None:
+def _plainly(body: bytes) -> PlainChunk | None:
     try:
-        return _decode_plain(body)
+        return decode_plain(body)
     except UNREADABLE:
         return None
 
 
-def _plain_quantities(plain: _PlainChunk | None) -> Quantities | None:
+def _plain_quantities(plain: PlainChunk | None) -> Quantities | None:
     if plain is None or plain.usage is None:
         return None
     usage = plain.usage
@@ -112,7 +65,7 @@ def _plain_quantities(plain: _PlainChunk | None) -> Quantities | None:
 def written_tokens(body: bytes) -> int:
     """Our count of the answers' text, for a provider that sent no usage."""
     try:
-        choices = _decode_choices(body).choices
+        choices = decode_choices(body).choices
     except UNREADABLE:
         return 0
     texts = (
@@ -157,7 +110,7 @@ def blamed_status(dialect: Dialect, status: int, body: bytes) -> int:
 def _error_in(body: bytes) -> dict[str, Any] | None:
     """The error in a JSON answer, if it says something."""
     try:
-        error = _decode_error(body).error
+        error = decode_error(body).error
     except UNREADABLE:
         return None
     return error if _text(error.get("message")) else None
@@ -237,16 +190,16 @@ def _mentions_usage(data: bytes) -> bool:
     return named != len(_NO_USAGE.findall(data))
 
 
-def _chunk_in(event: bytes) -> _Chunk | _PlainChunk | None:
+def _chunk_in(event: bytes) -> Chunk | PlainChunk | None:
     data = payload(event)
     try:
-        return _decode_chunk(data)
+        return decode_chunk(data)
     except UNREADABLE:
         return _plainly(data)
 
 
 def _counted(chunk: Any) -> Quantities | None:
-    if isinstance(chunk, _PlainChunk):
+    if isinstance(chunk, PlainChunk):
         return _plain_quantities(chunk)
     if chunk is None:
         return None

@@ -16,6 +16,8 @@ nobody sends, are relayed but not understood.
 import re
 from typing import ClassVar, Protocol
 
+from mypy_extensions import mypyc_attr
+
 from dure.gateway.protocol.metering import Quantities
 
 HELD_BYTES = 1 << 20
@@ -56,6 +58,7 @@ class Scanner(Protocol):
         """The stream has ended: what was held back of it."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class EventScanner:
     """A `Scanner` of events. A dialect says which events are special, and looks into those."""
 

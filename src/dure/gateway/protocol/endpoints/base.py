@@ -9,6 +9,8 @@ one object for the whole process and keeps nothing of a call.
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+from mypy_extensions import mypyc_attr
+
 from dure.contracts.directory import AwardEntry, Dialect, Endpoint, ModelEntry
 from dure.gateway.protocol import http1, openai
 from dure.gateway.protocol.admission import Bounds, bounds_of
@@ -20,6 +22,7 @@ from dure.gateway.protocol.sse import Scanner
 Headers = dict[bytes, bytes]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ModelEndpoint(ABC):
     """An endpoint that speaks JSON and OpenAI's error shape, unless a method says otherwise."""
 

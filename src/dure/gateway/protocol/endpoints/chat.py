@@ -5,6 +5,7 @@ import msgspec
 from dure.contracts.directory import Dialect
 from dure.gateway.protocol.admission import TEMPLATE_TOKENS_FOR_TOOLS, TEMPLATE_TOKENS_PER_MESSAGE
 from dure.gateway.protocol.calls import (
+    UNREAD,
     UNREADABLE,
     Call,
     decode_list,
@@ -15,24 +16,12 @@ from dure.gateway.protocol.calls import (
 )
 from dure.gateway.protocol.endpoints.base import Headers
 from dure.gateway.protocol.endpoints.generating import NAMES, Generating
+from dure.gateway.protocol.shapes import ReadMessage, decode_messages, decode_parts
 
 _QUOTE = ord('"')
 _TEXT_PARTS = frozenset({"text", "refusal"})
 #: Fields by which a prompt may come to hold more than the body says, up to the whole context.
 _EXPANDING = frozenset({"chat_template", "chat_template_kwargs", "web_search_options"})
-
-
-class _Message(msgspec.Struct):
-    role: str = ""
-    content: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Part(msgspec.Struct):
-    type: str = ""
-
-
-_decode_messages = msgspec.json.Decoder(list[_Message]).decode
-_decode_parts = msgspec.json.Decoder(list[_Part]).decode
 
 
 class ChatCompletions(Generating):
@@ -56,11 +45,12 @@ class ChatCompletions(Generating):
 
 def _read_messages(call: Call) -> None:
     fields = call.fields
+    messages: list[ReadMessage] | None
     try:
-        messages = _decode_messages(fields["messages"])
-    except (KeyError, *UNREADABLE):
+        messages = decode_messages(fields["messages"])
+    except UNREAD:
         expected = "an array of message objects, each with a role in text"
-        messages = typed(fields, "messages", _decode_messages, expected)
+        messages = typed(fields, "messages", decode_messages, expected)
     if not messages:
         raise missing("messages", "'messages' must be an array with at least one message.")
     call.template_tokens = TEMPLATE_TOKENS_PER_MESSAGE * len(messages)
@@ -84,6 +74,6 @@ def _is_text(content: msgspec.Raw) -> bool:
     if first_byte(content) != b"[":
         return first_byte(content) == b"n"
     try:
-        return all(part.type in _TEXT_PARTS for part in _decode_parts(content))
+        return all(part.type in _TEXT_PARTS for part in decode_parts(content))
     except UNREADABLE:
         return False

@@ -2,8 +2,6 @@
 
 from typing import Any, ClassVar
 
-import msgspec
-
 from dure.contracts.directory import Dialect
 from dure.gateway.protocol.admission import Bounds
 from dure.gateway.protocol.calls import (
@@ -21,6 +19,7 @@ from dure.gateway.protocol.endpoints.base import ModelEndpoint
 from dure.gateway.protocol.errors import invalid, one_answer_at_a_time
 from dure.gateway.protocol.metering import Quantities
 from dure.gateway.protocol.openai import ChunkScanner, quantities_in, written_tokens
+from dure.gateway.protocol.shapes import decode_stream_options
 from dure.gateway.protocol.sse import Scanner
 
 MAX_COPIES = 128
@@ -58,13 +57,6 @@ GUARDED = STEERING | {
 NAMES = FieldNames(GUARDED, STEERING)
 #: The names of the number of answers; `n_cmpl` is llama.cpp's.
 COPIES = ("n", "n_cmpl")
-
-
-class _StreamOptions(msgspec.Struct):
-    include_usage: bool | None = None
-
-
-_decode_stream_options = msgspec.json.Decoder(_StreamOptions | None).decode
 
 
 class Generating(ModelEndpoint):
@@ -109,7 +101,7 @@ class Generating(ModelEndpoint):
         if "stream" in fields:
             call.stream = bool(typed(fields, "stream", decode_bool, "true or false"))
         if "stream_options" in fields:
-            options = typed(fields, "stream_options", _decode_stream_options, "an object")
+            options = typed(fields, "stream_options", decode_stream_options, "an object")
             call.wants_usage = bool(options is not None and options.include_usage)
             if options is not None and not call.stream:
                 invalid("'stream_options' is only allowed when 'stream' is true.", param="stream_options")

@@ -22,11 +22,12 @@ from dure.gateway.protocol.calls import (
     typed,
     whole,
 )
-from dure.gateway.protocol.dialects import ResponseUsage, response_quantities
+from dure.gateway.protocol.dialects import response_quantities
 from dure.gateway.protocol.endpoints.base import Headers
 from dure.gateway.protocol.endpoints.renaming import Renaming, charged_by_tokens
 from dure.gateway.protocol.endpoints.typed_events import TypedEvent, TypedEventScanner
 from dure.gateway.protocol.metering import NO_QUANTITIES, Quantities, units_of
+from dure.gateway.protocol.shapes import ResponseUsage
 from dure.gateway.protocol.sse import Scanner
 
 MAX_IMAGES = 128

@@ -32,12 +32,13 @@ from dure.gateway.protocol.calls import (
     set_limit,
     typed,
 )
-from dure.gateway.protocol.dialects import MessageUsage, message_quantities
+from dure.gateway.protocol.dialects import message_quantities
 from dure.gateway.protocol.endpoints.base import Headers, ModelEndpoint
 from dure.gateway.protocol.endpoints.chat import ChatCompletions
 from dure.gateway.protocol.endpoints.generating import COPIES
 from dure.gateway.protocol.errors import Refusal, runs_at_the_provider
 from dure.gateway.protocol.metering import Quantities, estimated_tokens
+from dure.gateway.protocol.shapes import MessageUsage
 from dure.gateway.protocol.sse import EventScanner, Scanner, payload
 
 DEFAULT_VERSION = b"2023-06-01"
@@ -75,7 +76,7 @@ _REFUSED = {
     "thread": "A thread lies with the provider, where nobody here has seen it",
     "inference_geo": "Where the model runs changes its price",
 }
-_GUARDED = _STEERING | _REFUSED.keys() | {"context_management", "messages", "speed", "system", "tools"}
+_GUARDED = _STEERING.union(_REFUSED, ("context_management", "messages", "speed", "system", "tools"))
 _NAMES = FieldNames(_GUARDED, _STEERING)
 _CALLERS_TOOLS = ("bash_", "computer_", "memory_", "text_editor_")
 _TEXT_BLOCKS = frozenset({"text", "thinking", "tool_use"})

@@ -33,12 +33,13 @@ from dure.gateway.protocol.calls import (
     set_limit,
     typed,
 )
-from dure.gateway.protocol.dialects import ResponseUsage, response_quantities
+from dure.gateway.protocol.dialects import response_quantities
 from dure.gateway.protocol.endpoints.base import Headers, ModelEndpoint
 from dure.gateway.protocol.endpoints.chat import ChatCompletions
 from dure.gateway.protocol.endpoints.generating import COPIES
 from dure.gateway.protocol.errors import Refusal, invalid, runs_at_the_provider
 from dure.gateway.protocol.metering import NO_QUANTITIES, Quantities, estimated_tokens
+from dure.gateway.protocol.shapes import ResponseUsage
 from dure.gateway.protocol.sse import EventScanner, Scanner, payload
 
 _STEERING = frozenset(
