@@ -3,12 +3,13 @@
 A call was admitted after its client had asked and before the provider heard of it. Where both lie in one minute, that is
 the minute it counts in; where they do not, nobody can say, and it is left out. The clock is that of the clients, the
 provider and the database; only the node's is stepped. docs/decisions/0012-limits-by-allotment.md says what is promised:
-the limit, and twice the limit in a minute in which the database goes and comes back.
+the limit; twice the limit in a minute in which the database goes and comes back; and where PostgreSQL crashes, besides, what
+was handed out in the half second before, which it may forget.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from chaos.checks import Record
@@ -18,6 +19,9 @@ from chaos.clients import Limited, Seen
 DATABASE_TROUBLES = frozenset(
     {"kill_postgres", "kill_shipper_and_postgres", "kill_backend", "freeze_postgres", "lose_answers"}
 )
+#: What PostgreSQL crashes of.
+CRASHES = frozenset({"kill_postgres", "kill_shipper_and_postgres"})
+FORGOTTEN_SECONDS = 0.5
 _COUNTED = {"completed", "cancelled", "truncated", "interrupted"}
 
 #: What all processes together hold now of each limit; slots only of processes that live.
@@ -40,6 +44,18 @@ WHERE a.kind = 'slots' AND p.finished_at IS NULL GROUP BY a.subject HAVING sum(a
 class _Used:
     requests: int = 0
     tokens: int = 0
+    #: (when its client asked, tokens) of each of the requests.
+    each: list[tuple[float, int]] = field(default_factory=list)
+
+    def busiest(self) -> tuple[int, int]:
+        """The most requests and tokens in any half second: more were not handed out in it, slices being small."""
+        requests = tokens = 0
+        self.each.sort()
+        for at, (began, _) in enumerate(self.each):
+            within = [each for each in self.each[at:] if each[0] <= began + FORGOTTEN_SECONDS]
+            requests = max(requests, len(within))
+            tokens = max(tokens, sum(amount for _, amount in within))
+        return requests, tokens
 
 
 class Watch:
@@ -50,6 +66,7 @@ class Watch:
         self.most = {"requests": 0.0, "tokens": 0.0, "concurrency": 0.0}  # as parts of the limit
         self._used: dict[tuple[str, int], _Used] = defaultdict(_Used)
         self._troubled: set[int] = set()
+        self._crashes: Counter[int] = Counter()
         self._told: set[tuple[str, int, str]] = set()
 
     def cycle(
@@ -63,9 +80,13 @@ class Watch:
         troubles: Iterable[str],
     ) -> list[str]:
         """Differences that this cycle's calls make. `began` and `ended` are seconds of the common clock."""
+        troubles = list(troubles)
         away = bool(DATABASE_TROUBLES & set(troubles))
+        minutes = range(int(began // 60), int(ended // 60) + 1)
         if away:
-            self._troubled |= set(range(int(began // 60), int(ended // 60) + 1))
+            self._troubled |= set(minutes)
+        for minute in minutes:
+            self._crashes[minute] += sum(trouble in CRASHES for trouble in troubles)
         attempts: dict[str, list[dict]] = defaultdict(list)
         for entry in entries:
             attempts[entry["request_id"]].append(entry)
@@ -91,19 +112,23 @@ class Watch:
         used = self._used[limited.subject, minute]
         used.requests += 1
         # It counts with its estimated input and its bound, and from its end with what it used, if that is less.
-        used.tokens += min(record.input_tokens, view.ask.estimated_input) + record.output_tokens
+        tokens = min(record.input_tokens, view.ask.estimated_input) + record.output_tokens
+        used.tokens += tokens
+        used.each.append((view.asked, tokens))
 
     def _minutes_exceeded(self) -> list[str]:
         found = []
         for (subject, minute), used in self._used.items():
-            for kind, amount, limit in (
-                ("requests", used.requests, self.limits[subject].requests),
-                ("tokens", used.tokens, self.limits[subject].tokens),
+            crashes = self._crashes[minute]
+            forgotten = used.busiest() if crashes else (0, 0)
+            for kind, amount, limit, more in (
+                ("requests", used.requests, self.limits[subject].requests, forgotten[0]),
+                ("tokens", used.tokens, self.limits[subject].tokens, forgotten[1]),
             ):
                 if limit is None:
                     continue
                 self.most[kind] = max(self.most[kind], amount / limit)
-                if amount > limit * (2 if minute in self._troubled else 1):
+                if amount > limit * (2 if minute in self._troubled else 1) + more * crashes:
                     if (subject, minute, kind) not in self._told:
                         found.append(f"{subject}: {amount} {kind} in minute {minute}, the limit is {limit}")
                     self._told.add((subject, minute, kind))

@@ -205,9 +205,16 @@ def test_a_minute_that_has_more_than_its_limit_is_told_once():
 
 
 def test_without_the_database_a_minute_may_have_twice_its_limit():
-    assert watched(limited_calls(6, at=61.0), troubles=["kill_postgres"]) == []
-    assert watched(limited_calls(7, at=61.0), troubles=["kill_postgres"])
+    assert watched(limited_calls(6, at=61.0), troubles=["freeze_postgres"]) == []
+    assert watched(limited_calls(7, at=61.0), troubles=["freeze_postgres"])
     assert watched(limited_calls(6, at=61.0), troubles=["kill_worker"])
+
+
+def test_a_crash_of_the_database_may_forget_what_was_handed_out_in_half_a_second():
+    assert watched(limited_calls(7, at=61.0, apart=2.0), troubles=["kill_postgres"]) == []
+    assert watched(limited_calls(8, at=61.0, apart=2.0), troubles=["kill_postgres"])
+    assert watched(limited_calls(8, at=61.0, apart=0.4), troubles=["kill_postgres"]) == []
+    assert watched(limited_calls(9, at=61.0, apart=0.4), troubles=["kill_postgres"])
 
 
 def test_calls_at_one_time():

@@ -6,7 +6,10 @@ import re
 import openai
 import pytest
 
-from .world import CHAT, KEY, Bank, ProviderRequest, answer_plainly, completion, run, world
+from dure.gateway.app.allotments import Heard, SlotLink
+from dure.gateway.io.database import DatabaseAway, Lease
+
+from .world import CHAT, KEY, Bank, FakeLink, ProviderRequest, answer_plainly, completion, run, world
 
 FRESH = 1_800_000_000.0  # the first second of a minute
 
@@ -206,6 +209,25 @@ def test_slots_move_between_processes(tmp_path):
             assert (counted(answers), most) == ({200: 12}, 2)
             held = bank.allotted[here.award, "slots"]
             assert sum(amount for _, amount in held.values()) <= 2
+
+    run(scenario)
+
+
+def test_slots_of_which_the_granting_was_never_heard_are_told_back():
+    async def scenario():
+        bank = Bank()
+        slots = SlotLink(FakeLink(bank), Heard(), {"award": 3})
+        bank.unheard = True
+        with pytest.raises(DatabaseAway):
+            await slots.lease("award", 2)
+        assert bank.allotted["award", "slots"] == {"here": (0, 2)}
+        slots.retry()
+        await asyncio.sleep(0.01)
+        bank.unheard = False
+        slots.retry()
+        await asyncio.sleep(0.01)
+        assert bank.allotted["award", "slots"] == {"here": (0, 0)}
+        assert await slots.lease("award", 1) == Lease(1, 2, 0)
 
     run(scenario)
 

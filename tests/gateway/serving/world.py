@@ -105,6 +105,8 @@ class FakeLink:
         share = 0 if kind == "slots" else left // (32 * bank.processes)
         granted = min(left, max(needed, wanted, share)) if 0 < needed <= left else 0
         rows[self.name] = (now_minute, own + granted)
+        if bank.unheard:
+            raise DatabaseAway("its answer was lost")
         return Allotment(granted, left - granted, elsewhere, now_minute, ends_in_ms, bank.processes)
 
     async def recall_slots(self, subject: str) -> None:
@@ -122,6 +124,7 @@ class Bank:
         self.escrow: dict[tuple[str, str], int] = {}
         self.links: list[FakeLink] = []
         self.away = False
+        self.unheard = False
         self.delay = 0.0
         self.allotted: dict[tuple[str, str], dict[str, tuple[int, int]]] = {}
         self.clock: Callable[[], float] = time.time

@@ -110,13 +110,18 @@ class SlotLink:
 
     async def lease(self, award: str, needed: int) -> Lease:
         async with self._turn(award):
-            answer = await self._allot(award, needed)
+            try:
+                answer = await self._allot(award, needed)
+            except DatabaseAway:
+                # It may have been granted, and only its answer lost.
+                self._untold.add(award)
+                raise
             self._held[award] = self._held.get(award, 0) + answer.granted
             return Lease(answer.granted, answer.left, answer.elsewhere)
 
     async def give_back(self, award: str, amount: int) -> bool:
         async with self._turn(award):
-            self._held[award] -= amount
+            self._held[award] = self._held.get(award, 0) - amount
             return await self._tell(award)
 
     async def recall(self, award: str) -> None:
