@@ -75,6 +75,11 @@
   });
   addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
 
+  // Where a call's parts do not fit side by side, the current one is in view.
+  const part = document.querySelector(".builder-nav [aria-current]");
+  const parts = part && part.closest(".builder-nav");
+  if (parts) parts.scrollLeft = part.offsetLeft - parts.offsetLeft - (parts.clientWidth - part.offsetWidth) / 2;
+
   // Unsaved text: warn before leaving.
   document.addEventListener("input", (event) => {
     const form = event.target.closest("form[data-guards]");
