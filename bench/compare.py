@@ -2,13 +2,14 @@
 
     make bench                                   # everything, about ten minutes
     make bench ARGS="--rounds 3 --only dure,nginx,envoy"
-    .venv/bin/python bench/compare.py --json bench/results/compare.json
+    .venv/bin/python bench/compare.py --json bench/results/compare.json --other-python /usr/bin/python3.13
 
 One process each, the same mock provider, loopback. `wrk` drives plain calls on 32 connections and on one; a client of
 our own reads 400 streams of 50 chunks, one each 20 ms. Ours runs with everything on that a request meets (see
 `comparison/dure.py`); the proxies pass bytes on and know nothing of models, keys or money. CPU time of the proxy's
 process is reported beside the clock, since it is steadier on a shared machine. A ratio is formed within each
-round, and the table gives its median and its range.
+round, and the table gives its median and its range. *dure-other-python* is ours on the interpreter that `--other-python`
+names, of the same version and with the same packages.
 """
 
 import argparse
@@ -23,19 +24,21 @@ import tempfile
 import time
 import urllib.request
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from comparison.contenders import CONTENDERS, NotHere, Start
+from comparison.contenders import CONTENDERS, NotHere, Start, dure
 from comparison.interpreter import build
 from comparison.load import Target, body, plain, streams
 from comparison.processes import allow_many_descriptors, end, free_port, python, wait_for
 
 STREAM_CHUNKS = 50
 #: The others are too slow for hundreds of streams at once, or do not pass them on as they come.
-STREAMING = {"direct", "dure", "dure-unlimited", "nginx", "envoy", "tensorzero"}
+OTHER = "dure-other-python"
+STREAMING = {"direct", "dure", "dure-unlimited", OTHER, "nginx", "envoy", "tensorzero"}
 RATIOS = [
     ("plain requests/s", "plain", "requests_per_s", "dure", "envoy"),
     ("plain requests/s", "plain", "requests_per_s", "dure", "nginx"),
@@ -50,6 +53,7 @@ RATIOS = [
     ("added latency p50, one connection", "single", "added_p50_us", "dure", "nginx"),
     ("added latency p99, one connection", "single", "added_p99_us", "dure", "nginx"),
 ]
+RATIOS += [(what, load, figure, OTHER, other) for what, load, figure, one, other in RATIOS if one == "dure"]
 
 
 def main() -> None:
@@ -61,15 +65,18 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--streams", type=int, default=400)
     parser.add_argument("--only", default="", help="names of contenders, separated by commas")
+    parser.add_argument("--other-python", default="", help="an interpreter on which ours runs besides")
     parser.add_argument("--json", type=Path, default=Path("bench/results/compare.json"))
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is missing: `apt-get install wrk`")
     allow_many_descriptors()
-    names = [name for name in CONTENDERS if not options.only or name in options.only.split(",")]
+    if options.other_python:
+        CONTENDERS[OTHER] = partial(dure, interpreter=options.other_python)
+    names = [name for name in CONTENDERS if not options.only or name in {OTHER, *options.only.split(",")}]
     with tempfile.TemporaryDirectory(prefix="dure-bench-") as name, ExitStack() as stack:
         results, versions = compare(names, options, stack, Path(name))
-    report = {"machine": machine(), "versions": versions, "options": {
+    report = {"machine": machine(options.other_python), "versions": versions, "options": {
         "rounds": options.rounds, "seconds": options.seconds, "connections": options.connections, "streams": options.streams,
     }, "rounds": results, "ratios": ratios(results)}  # fmt: skip
     show(report)
@@ -140,7 +147,7 @@ def ratios(results: dict) -> list[dict]:
     return found
 
 
-def machine() -> dict:
+def machine(other_python: str) -> dict:
     model = next(
         (
             line.split(":")[1].strip()
@@ -155,9 +162,16 @@ def machine() -> dict:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "python_build": build(),
+        **({"other_python_build": build_of(other_python)} if other_python else {}),
         "load_average": os.getloadavg()[0],
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def build_of(interpreter: str) -> str:
+    command = "import platform; from comparison.interpreter import build; print(platform.python_version(), build(), sep=', ')"
+    told = python("-c", command, interpreter=interpreter, stdout=subprocess.PIPE, text=True)
+    return told.communicate()[0].strip()
 
 
 def installed_versions(names: list[str]) -> dict[str, str]:
@@ -177,6 +191,8 @@ def middle(rounds: list[dict], figure: str) -> float | None:
 
 def show(report: dict) -> None:
     print(f"Python {report['machine']['python']}, {report['machine']['python_build']}")
+    if "other_python_build" in report["machine"]:
+        print(f"{OTHER}: {report['machine']['other_python_build']}")
     columns = [
         ("requests/s", "plain", "requests_per_s", ",.0f"),
         ("CPU µs/request", "plain", "cpu_us_per_request", ",.1f"),
@@ -194,7 +210,7 @@ def show(report: dict) -> None:
     print()
     for one in report["ratios"]:
         print(
-            f"{one['what']:36}{one['of']:22}{one['median']:8.2f}   ({one['least']:.2f} to {one['most']:.2f})"
+            f"{one['what']:36}{one['of']:34}{one['median']:8.2f}   ({one['least']:.2f} to {one['most']:.2f})"
         )
 
 

@@ -72,10 +72,10 @@ class Start:
         return process
 
 
-def dure(start: Start, *, limits: bool = True) -> Target:
+def dure(start: Start, *, limits: bool = True, interpreter: str = "") -> Target:
     ours = Dure(start.folder, start.stack)
     (secret,) = ours.populate(start.provider_port, limits=limits)
-    process, port, _ = ours.worker()
+    process, port, _ = ours.worker(interpreter)
     return ours.target(process, port, secret)
 
 

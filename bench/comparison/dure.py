@@ -97,14 +97,20 @@ class Dure:
                 version += 1
                 copy.write_row(("key", entry.id, version, msgspec.json.encode(entry).decode()))
 
-    def worker(self) -> tuple[subprocess.Popen, int, float]:
+    def worker(self, interpreter: str = "") -> tuple[subprocess.Popen, int, float]:
         """One gateway process without its shipper: the process, its port, seconds until it was ready."""
         port = free_port()
         config = WorkerConfig(
             database_url=self.server.gateway_dsn, journal_dir=str(self._journal("worker")), port=port
         )
         began = time.monotonic()
-        process = python("-m", "dure.gateway.app.worker", stdin=subprocess.PIPE, stderr=self._log("worker"))
+        process = python(
+            "-m",
+            "dure.gateway.app.worker",
+            interpreter=interpreter,
+            stdin=subprocess.PIPE,
+            stderr=self._log("worker"),
+        )
         process.stdin.write(msgspec.json.encode(config))
         process.stdin.close()
         self._stack.callback(end, process)

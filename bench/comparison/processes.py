@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -29,8 +30,12 @@ def free_port() -> int:
         return int(holder.getsockname()[1])
 
 
-def python(*arguments: object, **options) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, *map(str, arguments)], env=ENVIRONMENT, **options)
+def python(*arguments: object, interpreter: str = "", **options) -> subprocess.Popen:
+    """Another `interpreter` of the same version uses the packages of this one."""
+    environment = dict(ENVIRONMENT)
+    if interpreter:
+        environment["PYTHONPATH"] += os.pathsep + sysconfig.get_path("platlib")
+    return subprocess.Popen([interpreter or sys.executable, *map(str, arguments)], env=environment, **options)
 
 
 def wait_for(port: int, process: subprocess.Popen | None = None, *, seconds: float = 90) -> float:
