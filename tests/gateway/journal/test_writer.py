@@ -23,8 +23,11 @@ Write = Callable[[int, bytes], int]
 @pytest.fixture
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
     loop = asyncio.new_event_loop()
+    failures: list[str] = []
+    loop.set_exception_handler(lambda _, context: failures.append(repr(context.get("exception"))))
     yield loop
     loop.close()
+    assert failures == []
 
 
 @pytest.fixture

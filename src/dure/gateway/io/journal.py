@@ -290,6 +290,9 @@ class JournalWriter:
         self.healthy = False
         self.last_error = error.strerror or str(error)
         self._give_up_ballast()
+        self._try_again_later()
+
+    def _try_again_later(self) -> None:
         if self._retry is None and not self._closed:
             self._retry = self._loop.call_later(_WRITE_RETRY_SECONDS, self._write_again)
 
@@ -319,8 +322,8 @@ class JournalWriter:
         if not self._pending and not self._spoilt and self._keep_ballast() and not self.healthy:
             self.healthy = True
             logger.warning("journal %s: writable again; new requests are admitted", self.folder)
-        if not self.healthy and self._retry is None:
-            self._retry = self._loop.call_later(_WRITE_RETRY_SECONDS, self._write_again)
+        if not self.healthy:
+            self._try_again_later()
 
     def _keep_ballast(self) -> bool:
         """Have the ballast; false, and unhealthy, where there is no room for it."""

@@ -153,7 +153,7 @@ class ChunkScanner(EventScanner):
         events = chunk.count(b"data:")
         if (texts != 1 or events != 1) and chunk.find(b"[DONE]") >= 0:
             return False
-        if texts != events or chunk.find(b'""') >= 0:
+        if not texts or texts != events or chunk.find(b'""') >= 0:
             texts = self.pieces(chunk)
         self.relayed_tokens += texts
         return True
