@@ -7,7 +7,8 @@
 `streams` opens many streams that get a chunk each second, and prints what each weighs and the gaps between its chunks.
 `directory` compares one award and one key with 1,000 awards and 100,000 keys, in interleaved rounds, calls spread
 over 100 of the awards. `ready` times a start with the large directory. `workers` compares a node of two
-workers with a node of one; it says how many cores there are, for without two free ones it shows nothing.
+workers with a node of one. Where no two cores are free beside what makes and answers the calls, each worker is held to a
+part of a core (`--share 0.2`, by control groups), so that what is compared is what two workers do with twice the processor.
 """
 
 import argparse
@@ -26,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from comparison.dure import Dure
 from comparison.load import Target, plain, streams
 from comparison.processes import (
+    Share,
     allow_many_descriptors,
     cpu_seconds,
     end,
@@ -143,11 +145,17 @@ def workers(world: World, options) -> dict:
     rates: dict[int, list[float]] = {1: [], 2: []}
     costs: dict[int, list[float]] = {1: [], 2: []}
     nodes = {}
+    shares: list[Share] = []
+    # When all has ended: a control group that holds a process is not to be removed.
+    world.stack.callback(lambda: [share.remove() for share in shares])
     for count in rates:
         ours = world.dure()
         (secret,) = ours.populate(provider)
-        process, port = ours.node(count)
+        process, port, pids = ours.node(count)
         nodes[count] = ours.target(process, port, secret)
+        for pid in pids if options.share < 1 else ():
+            shares.append(Share(f"dure-bench-{pid}", options.share))
+            shares[-1].hold(pid)
     for _ in range(options.rounds):
         for count, target in nodes.items():
             before = cpu_seconds(target.pid)
@@ -158,6 +166,8 @@ def workers(world: World, options) -> dict:
     ratios = [two / one for two, one in zip(rates[2], rates[1], strict=True)]
     return {
         "cores": os.cpu_count(),
+        "of_a_core_each": options.share,
+        "requests_per_s": {n: statistics.median(values) for n, values in rates.items()},
         "requests_ratio": statistics.median(ratios),
         "range": [min(ratios), max(ratios)],
         "cpu_us_per_request_with_shipper": {n: statistics.median(values) for n, values in costs.items()},
@@ -174,6 +184,9 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(PARTS))
     parser.add_argument("--streams", type=int, default=9000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="part of a core for each of the workers compared"
+    )
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--json", type=Path, default=Path("bench/results/scale.json"))
     options = parser.parse_args()

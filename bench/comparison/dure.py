@@ -35,7 +35,7 @@ import sys, json
 from pathlib import Path
 from dure.gateway.app.node import NodeConfig, run_node
 wish = json.loads(sys.argv[1])
-wish["journal"] = Path(wish["journal"])
+wish["journal"], wish["ready_file"] = Path(wish["journal"]), Path(wish["ready_file"])
 sys.exit(run_node(NodeConfig(**wish)))
 """
 
@@ -118,20 +118,26 @@ class Dure:
         _until_ready(port)
         return process, port, time.monotonic() - began
 
-    def node(self, workers: int) -> tuple[subprocess.Popen, int]:
-        """A node with its shipper."""
+    def node(self, workers: int) -> tuple[subprocess.Popen, int, list[int]]:
+        """A node with its shipper: the process, its port, its workers' process ids."""
         port = free_port()
         wish = {
             "database_url": self.server.gateway_dsn,
             "journal": str(self._journal(f"node-{workers}")),
+            "ready_file": str(self.folder / f"ready-{workers}.json"),
             "port": port,
             "workers": workers,
         }
         process = python("-c", _NODE, json.dumps(wish), stderr=self._log(f"node-{workers}"))
         self._stack.callback(end, process)
         wait_for(port, process)
-        _until_ready(port)
-        return process, port
+        ready = Path(wish["ready_file"])
+        while not ready.exists():  # by then every worker is
+            if process.poll() is not None:
+                raise SystemExit("the node ended before it was ready")
+            time.sleep(0.01)
+        pids = json.loads(ready.read_bytes())["pids"]
+        return process, port, [pid for name, pid in pids.items() if name.startswith("worker")]
 
     def target(self, process: subprocess.Popen, port: int, secret: str) -> Target:
         return Target(port, process.pid, headers={"authorization": f"Bearer {secret}"})
