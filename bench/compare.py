@@ -36,8 +36,8 @@ from comparison.load import Target, body, plain, streams
 from comparison.processes import allow_many_descriptors, end, free_port, python, wait_for
 
 STREAM_CHUNKS = 50
-#: The others are too slow for hundreds of streams at once, or do not pass them on as they come.
 OTHER = "dure-other-python"
+#: The others are too slow for hundreds of streams at once, or do not pass them on as they come.
 STREAMING = {"direct", "dure", "dure-unlimited", OTHER, "nginx", "envoy", "tensorzero"}
 RATIOS = [
     ("plain requests/s", "plain", "requests_per_s", "dure", "envoy"),

@@ -168,6 +168,18 @@ class World:
             )
         return identity.actor_for(person_id=viewer.person_id, organisation_id=self.ministry.id)
 
+    def budget_lines(self, *keys: str) -> None:
+        """Lines of the programme, each with a name like its key."""
+        for key in keys:
+            programmes.set_budget_line(
+                actor=SYSTEM,
+                programme_slug="hyperscale",
+                key=key,
+                name_ko=key,
+                name_en=key,
+                ceiling=won(40_000_000),
+            )
+
     def other_programme(self) -> None:
         """A second one of the same ministry, `other`."""
         programmes.add_programme(

@@ -327,8 +327,6 @@ def test_the_net_beneath_decides_what_was_left_waiting(world: World) -> None:
 
 
 def test_money_that_is_not_there_leaves_the_request_submitted(world: World) -> None:
-    from dure.control.programmes import services as programme_services
-
     view = world.submitted(world.small_round(), krw=1_000_000)
     programme_services.grant_award(
         actor=SYSTEM, programme_slug="hyperscale", organisation_slug="rival", micro_won=won(999_500_000)
@@ -340,21 +338,9 @@ def test_money_that_is_not_there_leaves_the_request_submitted(world: World) -> N
     assert isinstance(SYSTEM, Actor)
 
 
-def two_lines(*keys: str) -> None:
-    for key in keys:
-        programme_services.set_budget_line(
-            actor=SYSTEM,
-            programme_slug="hyperscale",
-            key=key,
-            name_ko=key,
-            name_en=key,
-            ceiling=won(40_000_000),
-        )
-
-
 def test_the_line_that_everything_was_asked_on_pays(world: World) -> None:
     view = world.at_decision()
-    two_lines("api", "travel")
+    world.budget_lines("api", "travel")
     services.decide(actor=world.officer, application_id=view.id, outcome="accepted", reason="")
     done = services.award(actor=world.officer, application_id=view.id)
     assert done.award_id is not None
@@ -363,7 +349,7 @@ def test_the_line_that_everything_was_asked_on_pays(world: World) -> None:
 
 def test_where_no_one_line_was_asked_on_the_officer_names_it(world: World) -> None:
     view = world.at_decision()
-    two_lines("goods", "travel")
+    world.budget_lines("goods", "travel")
     services.decide(actor=world.officer, application_id=view.id, outcome="accepted", reason="")
     refused(Invalid, "line_missing", services.award, actor=world.officer, application_id=view.id)
     assert world.see(view).state == "accepted"

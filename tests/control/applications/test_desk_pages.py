@@ -21,7 +21,6 @@ from dure.control.foundation.actors import Actor
 from dure.control.foundation.templatetags.dure_format import won as dure_won
 from dure.control.identity.middleware import SESSION_KEY
 from dure.control.identity.models import Person
-from dure.control.programmes import services as programmes
 
 from .conftest import SYSTEM, World, answers, won
 
@@ -326,16 +325,10 @@ def test_the_officer_names_the_line_where_the_programme_has_several(world: World
     view = world.at_decision()
     services.decide(actor=world.officer, application_id=view.id, outcome="accepted", reason="")
     assert "Budget line that pays" not in text(desk.get(page(view)))
-    for key in ("goods", "travel"):
-        programmes.set_budget_line(
-            actor=SYSTEM,
-            programme_slug="hyperscale",
-            key=key,
-            name_ko=key,
-            name_en=key,
-            ceiling=won(40_000_000),
-        )
+    world.budget_lines("goods", "travel")
     assert "Budget line that pays" in text(desk.get(page(view)))
+    assert "No budget line is chosen" in text(desk.post(page(view, "award/"), {"award-line": ""}))
+    assert "The budget line “travel” pays." in text(desk.post(page(view, "award/"), {"award-line": "travel"}))
     open_ = desk.post(page(view, "award/"), {"confirmed": "1"})
     assert open_.status_code == 422
     assert "which one pays?" in text(open_)

@@ -134,13 +134,13 @@ def bulk(request: Request, round_id: UUID) -> HttpResponse:
     deed = next((one for one in desk.deeds(round_) if one.key == request.POST.get("deed")), None)
     ids = _ids(request, round_)
     lines = desk.chosen(actor=request.actor, round_=round_, ids=ids[:MAX_BULK])
-    if deed is None or not lines or len(ids) > MAX_BULK:
-        if deed is None:
-            problem = gettext("Choose what is to be done first.")
-        elif not lines:
-            problem = gettext("Choose the applications first.")
-        else:
-            problem = gettext("At most %(n)d applications at once.") % {"n": MAX_BULK}
+    problem = ""
+    if not lines:
+        problem = gettext("Choose the applications first.")
+    elif len(ids) > MAX_BULK:
+        problem = gettext("At most %(n)d applications at once.") % {"n": MAX_BULK}
+    if deed is None or problem:
+        problem = problem if deed else gettext("Choose what is to be done first.")
         context = {"round": round_, "problem": problem}
         return render(request, "applications/desk_nothing.html", context, status=422)
     needed = deed.outcome in ADVERSE or deed.verb == "reject"

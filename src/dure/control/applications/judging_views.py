@@ -17,6 +17,7 @@ from django.views.decorators.cache import never_cache
 from dure.control.applications import desk_forms, selectors, services
 from dure.control.applications.pages import standing
 from dure.control.applications.selectors import ApplicationView
+from dure.control.applications.services.deciding import line_asked_for
 from dure.control.calls import answering, eligibility
 from dure.control.calls import selectors as calls
 from dure.control.calls.page_forms import tell
@@ -107,12 +108,26 @@ def _award_comes_to(view: ApplicationView, values: dict[str, Any]) -> list[str]:
     granted = view.decision.granted_micro_won if view.decision else None
     figures = {"who": view.organisation.name, "sum": won(granted or 0)}
     said = [gettext("%(sum)s moves from the programme to the award of %(who)s, now.") % figures]
+    if "line" in values:
+        said.append(_line_that_pays(view, values["line"]))
     if until := values["valid_until"]:
         said.append(
             gettext("The award ends on %(until)s; what is left then goes back.")
             % {"until": seoul_datetime_text(until)}
         )
     return said
+
+
+def _line_that_pays(view: ApplicationView, chosen: str) -> str:
+    """Of a programme with several budget lines."""
+    key = chosen or line_asked_for(view.id, view.round)
+    lines = programmes.budget_lines(programme_id=view.round.call.programme.id)
+    name = next((one.name for one in lines if one.key == key), None)
+    if name is None:
+        return gettext(
+            "No budget line is chosen, and what was asked for stands on no single one, so this would be refused."
+        )
+    return gettext("The budget line “%(line)s” pays.") % {"line": name}
 
 
 def _advance_comes_to(view: ApplicationView, values: dict[str, Any]) -> list[str]:

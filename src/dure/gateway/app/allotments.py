@@ -3,9 +3,10 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
+from dure.gateway.app.errands import Errands
 from dure.gateway.io.database import Allotment, DatabaseAway, DatabaseRefused, Lease
 from dure.gateway.protocol.limits import Rate
 
@@ -42,19 +43,16 @@ class Heard:
 class Allotments:
     """Parts of a minute's requests and tokens, asked for by this process."""
 
-    def __init__(
-        self, link: LimitsLink, loop: asyncio.AbstractEventLoop, heard: Heard, now: Callable[[], float]
-    ) -> None:
+    def __init__(self, link: LimitsLink, heard: Heard, now: Callable[[], float]) -> None:
         self._link = link
-        self._loop = loop
         self._heard = heard
         self._now = now
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._errands = Errands()
 
     def ask(self, rate: Rate, needed: int, wanted: int, answered: Callable[[Rate], None]) -> None:
         """`answered` is called once the rate knows what became of it."""
         rate.asking = True
-        self._spawn(self._allot(rate, needed, wanted, answered))
+        self._errands.send(self._allot(rate, needed, wanted, answered))
 
     async def _allot(self, rate: Rate, needed: int, wanted: int, answered: Callable[[Rate], None]) -> None:
         heard = self._heard
@@ -89,11 +87,6 @@ class Allotments:
             rate.asking = False
         answered(rate)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
 
 class SlotLink:
     """The database's door for slots, in the shape in which the escrow's keeper knows its own. `limits` are the slots that
@@ -106,7 +99,7 @@ class SlotLink:
         self._held: dict[str, int] = {}
         self._turns: dict[str, asyncio.Lock] = {}
         self._untold: set[str] = set()
-        self._tasks: set[asyncio.Task[bool]] = set()
+        self._errands = Errands()
 
     async def lease(self, award: str, needed: int) -> Lease:
         async with self._turn(award):
@@ -131,9 +124,7 @@ class SlotLink:
         """Tell the database what it could not be told before."""
         for subject in list(self._untold):
             self._untold.discard(subject)
-            task = asyncio.get_running_loop().create_task(self.give_back(subject, 0))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._errands.send(self.give_back(subject, 0))
 
     async def _tell(self, subject: str) -> bool:
         try:

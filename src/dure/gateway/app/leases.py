@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+from dure.gateway.app.errands import Errands
 from dure.gateway.io.database import DatabaseAway, DatabaseRefused, Lease
 from dure.gateway.protocol.escrow import AwardEscrow
 
@@ -28,12 +29,12 @@ class Leases:
         self.retired = False
         self._link = link
         self._loop = loop
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._errands = Errands()
 
     def ask(self, escrow: AwardEscrow, amount: int, answered: Callable[[AwardEscrow], None]) -> None:
         """Lease at least `amount`; `answered` is called once the escrow knows what became of it."""
         escrow.leasing = True
-        self._spawn(self.lease(escrow, amount, answered))
+        self._errands.send(self.lease(escrow, amount, answered))
 
     async def lease(self, escrow: AwardEscrow, amount: int, answered: Callable[[AwardEscrow], None]) -> None:
         try:
@@ -57,7 +58,7 @@ class Leases:
 
     def recall(self, award: str) -> None:
         """Ask other processes for what lies idle there."""
-        self._spawn(self._recall(award))
+        self._errands.send(self._recall(award))
 
     async def _recall(self, award: str) -> None:
         try:
@@ -67,7 +68,7 @@ class Leases:
 
     def give_back(self, award: str, amount: int) -> None:
         if not self.retired:
-            self._spawn(self._give_back(award, amount))
+            self._errands.send(self._give_back(award, amount))
 
     async def _give_back(self, award: str, amount: int) -> None:
         try:
@@ -76,12 +77,6 @@ class Leases:
             # It stays in the ledger's escrow account and returns when this process is finished.
             logger.error("award %s: %d micro-won not given back: %s", award, amount, refused)
 
-    async def finish(self, timeout_seconds: float) -> None:
+    def finish(self, timeout_seconds: float) -> Coroutine[Any, Any, None]:
         """Wait for the database to take what is on its way."""
-        if self._tasks:
-            await asyncio.wait(list(self._tasks), timeout=timeout_seconds)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        return self._errands.finish(timeout_seconds)

@@ -43,7 +43,7 @@ class LimitsKeeper:
         self.borrowed: dict[str, int] = {}
         self._loop = loop
         self._heard = heard = Heard()
-        self._allotments = Allotments(link, loop, heard, self.now)
+        self._allotments = Allotments(link, heard, self.now)
         self._gates: dict[str, Gate] = {}
         self._rates: dict[tuple[str, RateKind], Rate] = {}
         self._busy: set[Rate] = set()

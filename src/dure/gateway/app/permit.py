@@ -67,7 +67,7 @@ class Permit:
             rate = rates[at]
             if not rate.take(self._amount(rate), now):
                 return False
-            self._take(rate)
+            self._took(rate)
             at += 1
         return True
 
@@ -130,7 +130,7 @@ class Permit:
             )
         return False
 
-    def _take(self, rate: Rate) -> None:
+    def _took(self, rate: Rate) -> None:
         self._turns.append(rate.turn)
         self._keeper.used(rate)
 
@@ -161,7 +161,7 @@ class Permit:
         return limit_refusals.too_many_at_once(owner, keeper.slot_limits.get(subject, 0), share)
 
     def _rate_granted(self, rate: Rate) -> None:
-        self._take(rate)
+        self._took(rate)
         self._go_on()
 
     def _rate_refused(self, over: Exceeded) -> None:

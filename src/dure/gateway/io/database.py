@@ -184,7 +184,8 @@ class DatabaseLink:
     ) -> Allotment:
         """State what this process holds of a limit, and ask for more; `contracts.gateway_api.ALLOT`.
 
-        An answer that is lost needs no following up: the next statement, of a higher revision, puts it right.
+        An answer that is lost is not followed up here: the next statement, of a higher revision, puts it right, which for
+        slots `app.allotments` makes sure of.
         """
         rows = await self._ask(
             gateway_api.ALLOT,

@@ -97,7 +97,7 @@ _MOST_NAMES = 40
 _LONGEST_NAMES = 800
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-UNREAD = (KeyError, *UNREADABLE)
+MISSING_OR_UNREADABLE = (KeyError, *UNREADABLE)
 
 
 class FieldNames:
@@ -172,7 +172,7 @@ def typed(fields: Fields, name: str, decode: Any, expected: str) -> Any:
 def whole(fields: Fields, name: str, least: int, most: int | None = None) -> int | None:
     try:
         value: int | None = decode_int(fields[name])
-    except UNREAD:
+    except MISSING_OR_UNREADABLE:
         value = typed(fields, name, decode_int, "a whole number")
     if value is None:
         return None
@@ -211,7 +211,7 @@ def model_name(fields: Fields) -> str:
     model: str | None
     try:
         model = decode_str(fields["model"])
-    except UNREAD:
+    except MISSING_OR_UNREADABLE:
         model = typed(fields, "model", decode_str, "a string")
     if not model:
         invalid(

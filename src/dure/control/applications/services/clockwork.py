@@ -226,7 +226,7 @@ def decide_automatically(application_id: UUID) -> bool:
             micro_won=decision.granted_micro_won or 0,
             name=row.title or round_.call.name_ko,
             valid_until=clock.now() + timedelta(days=days) if days else None,
-            line=deciding.line_asked_for(row, round_),
+            line=deciding.line_asked_for(row.pk, round_),
             request_id=row.pk,
         )
         deciding.finish_award(RULE, row, round_, granted.award.id, automatic=True)

@@ -387,16 +387,16 @@ def award(
         micro_won=decision.granted_micro_won,
         name=row.title or round_.call.name_ko,
         valid_until=valid_until,
-        line=line or line_asked_for(row, round_),
+        line=line or line_asked_for(row.pk, round_),
         request_id=row.pk,
     )
     finish_award(actor, row, round_, granted.award.id, automatic=False)
     return selectors.application(actor=actor, application_id=row.pk)
 
 
-def line_asked_for(row: Application, round_: RoundView) -> str | None:
+def line_asked_for(application_id: UUID, round_: RoundView) -> str | None:
     """The programme's budget line on which all that was submitted stands; None where that is several, or none of them."""
-    last = Submission.objects.filter(application=row).order_by("-number").first()
+    last = Submission.objects.filter(application=application_id).order_by("-number").first()
     answers = json.loads(last.content)["answers"] if last else {}
     asked = {
         entry["line"]

@@ -5,7 +5,7 @@ import msgspec
 from dure.contracts.directory import Dialect
 from dure.gateway.protocol.admission import TEMPLATE_TOKENS_FOR_TOOLS, TEMPLATE_TOKENS_PER_MESSAGE
 from dure.gateway.protocol.calls import (
-    UNREAD,
+    MISSING_OR_UNREADABLE,
     UNREADABLE,
     Call,
     decode_list,
@@ -48,7 +48,7 @@ def _read_messages(call: Call) -> None:
     messages: list[ReadMessage] | None
     try:
         messages = decode_messages(fields["messages"])
-    except UNREAD:
+    except MISSING_OR_UNREADABLE:
         expected = "an array of message objects, each with a role in text"
         messages = typed(fields, "messages", decode_messages, expected)
     if not messages:
