@@ -29,7 +29,7 @@ def add_organisations(people: dict[str, Any], password: str) -> dict[str, str]:
         actor=boss, organisation_id=saebyeok, registration_number="120-81-47521", size_class="small",
         founded_on=date(2021, 3, 2), region="KR-11", employees=34, website="https://saebyeok.example.kr",
     )  # fmt: skip
-    today = clock.now().date()
+    today = clock.now().astimezone(clock.SEOUL).date()
 
     def hand_in(actor: Any, kind: str, name: str, until: date | None = None, text: bytes = b"") -> Any:
         return services.add_document(

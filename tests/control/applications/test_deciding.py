@@ -306,7 +306,7 @@ def test_a_group_gets_no_more_grants_than_the_rule_says(world: World) -> None:
         owned_id=world.rival.id,
         kind="control",
         state="confirmed",
-        valid_from=clock.now().date() - timedelta(days=9),
+        valid_from=clock.now().astimezone(clock.SEOUL).date() - timedelta(days=9),
     )
     second = services.start(actor=world.stranger, round_id=round_.id)
     world.fill(second, world.stranger, **answers(1_000_000))

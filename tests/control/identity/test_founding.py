@@ -182,7 +182,7 @@ def test_an_officer_is_not_asked_in_vain() -> None:
     assert refusal(ask, actor=boss, organisation_id=boss.organisation_id) == "profile_incomplete"
     services.change_profile(actor=boss, organisation_id=boss.organisation_id, region="KR-26")
     assert refusal(ask, actor=boss, organisation_id=boss.organisation_id) == "business_registration_missing"
-    yesterday = clock.now().date() - timedelta(days=2)
+    yesterday = clock.now().astimezone(clock.SEOUL).date() - timedelta(days=2)
     document(boss.organisation_id, valid_until=yesterday)
     assert refusal(ask, actor=boss, organisation_id=boss.organisation_id) == "business_registration_missing"
     document(boss.organisation_id)

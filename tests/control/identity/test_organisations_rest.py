@@ -14,6 +14,7 @@ from dure.control.foundation import clock
 from dure.control.foundation.actors import Actor
 from dure.control.identity import selectors, services
 from dure.control.identity.models import Organisation
+from dure.control.identity.organisation_selectors import today as seoul_today
 from dure.control.programmes import services as programmes
 
 pytestmark = pytest.mark.django_db
@@ -101,7 +102,7 @@ def test_connections_members_and_roles_lent() -> None:
     assert boss("POST", f"ownership-links/{link['id']}/confirm")[0] == 403
     assert clerk("POST", f"ownership-links/{link['id']}/confirm")[1]["state"] == "confirmed"
     assert boss("GET", f"{here}/group")[1] == {"size": 1, "organisations": []}
-    today = clock.now().date().isoformat()
+    today = seoul_today().isoformat()
     assert clerk("POST", f"ownership-links/{link['id']}/end", {"last_day": today})[1]["valid_until"] == today
 
     lee = person("lee@example.kr", "이나래")

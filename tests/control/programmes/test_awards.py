@@ -310,7 +310,7 @@ def test_the_pipeline_counts_every_award_however_many(world: World, gateway: Gat
     gateway.lease(used, 100)
     gateway.spend(used, 40)
     UsageDay.objects.create(
-        day=clock.now().date(), award_id=used.id, key_id=used.id, model="m", deployment_id=used.id, status="completed",
+        day=clock.now().astimezone(clock.SEOUL).date(), award_id=used.id, key_id=used.id, model="m", deployment_id=used.id, status="completed",
         provider_id=used.id, calls=1, input_tokens=1, output_tokens=1, cached_tokens=0, cost_micro_won=won(40),
         last_closed_at=clock.now(),
     )  # fmt: skip

@@ -354,7 +354,7 @@ def _tell_sides(row: OwnershipLink, *, title: object, text: object, key: str) ->
             text=text,
             path=telling.page_of(side, "group/"),
             action=_("See the group"),
-            dedupe_key=f"ownership-{key}-{row.pk}-{side.pk}-{clock.now().date()}",
+            dedupe_key=f"ownership-{key}-{row.pk}-{side.pk}-{today()}",
             category="outcome",
         )
 
